@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The parts of PID 1: init.c runs the command, the others look after the kernel. */
+#ifndef VMTEST_INIT_H
+#define VMTEST_INIT_H
+
+/* One line of the report to the host (see init.c); newlines become blanks. */
+void report(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+long long uptime_ms(void);
+
+/* Load what /etc/vmtest/modules lists, in order; a refusal is a complaint. */
+void modules_load(void);
+/* Unload the marked ones in reverse; one still in use is a complaint. */
+void modules_unload(void);
+
+/* Search the whole kernel log for signs of a bug and complain of each. */
+void kmsg_check(void);
+
+/* Forget what leaked before the command; complain of what leaked since. */
+void kmemleak_start(void);
+void kmemleak_check(void);
+
+#endif

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * kernel_log: what the kernel itself has to say about a run: its log, from the
+ * first line on, and kmemleak.
+ *
+ * The log is read from /dev/kmsg, where dmesg -c removes nothing and where a gap
+ * shows in the sequence numbers.
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "init.h"
+
+#define KMEMLEAK "/sys/kernel/debug/kmemleak"
+
+/* A line with one of these is a bug, unless /etc/vmtest/allow excuses it. */
+static const char *const signs[] = {
+	"WARNING:", "BUG:", "BUG at", "kernel BUG", "Oops", "Call Trace:",
+	"general protection", "Kernel panic", "double fault", "stack segment",
+	"Unable to handle", "stack-protector", "Bad page", "bad page", "Bad rss-counter",
+	"KASAN:", "UBSAN:", "KCSAN:", "KFENCE:", "ODEBUG:",
+	"possible circular locking", "possible recursive locking",
+	"possible irq lock inversion", "inconsistent lock state", "suspicious RCU",
+	"bad unlock balance", "lock held when returning", "held lock freed",
+	"nested lock was not taken", "Invalid wait context", "MAX_LOCKDEP_",
+	"MAX_LOCK_DEPTH too low", "MAX_STACK_TRACE_ENTRIES",
+	"scheduling while atomic", "sleeping function called",
+	"blocked for more than", "detected stall", "detected expedited stall",
+	"self-detected stall", "soft lockup", "hard LOCKUP", "nobody cared",
+	"refcount_t:", "list_add corruption", "list_del corruption",
+	"list_add double add", "page allocation failure", "vmalloc error",
+	"new suspected memory leaks", "kmemleak: Cannot", "kmemleak: Kernel memory leak detector disabled",
+	"DMA-API: device driver", "DMA-API: out of memory", "DMA-API: exceeded",
+};
+
+/* "DEBUG:" is not "BUG:": a sign that starts with a letter starts a word. */
+static bool has_sign(const char *line, const char *sign)
+{
+	for (const char *at = line; (at = strstr(at, sign)); at++)
+		if (at == line || !isalnum((unsigned char)at[-1]) ||
+		    !isalnum((unsigned char)sign[0]))
+			return true;
+	return false;
+}
+
+static bool is_excused(const char *line)
+{
+	char text[256];
+	FILE *f = fopen("/etc/vmtest/allow", "re");
+	bool found = false;
+
+	while (f && !found && fgets(text, sizeof(text), f)) {
+		text[strcspn(text, "\n")] = 0;
+		found = text[0] && strstr(line, text);
+	}
+	if (f)
+		fclose(f);
+	return found;
+}
+
+void kmsg_check(void)
+{
+	int fd = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC), complaints = 0;
+	unsigned long long expected = 0;
+	char record[8192];
+	ssize_t n;
+
+	if (fd < 0) {
+		report("complaint /dev/kmsg cannot be read: %s", strerror(errno));
+		return;
+	}
+	while ((n = read(fd, record, sizeof(record) - 1)) > 0 || errno == EPIPE) {
+		unsigned long long seq;
+		char *text;
+
+		if (n < 0)
+			continue;	/* overrun while reading: seen as a gap below */
+		record[n] = 0;
+		text = strchr(record, ';');
+		if (!text || sscanf(record, "%*u,%llu", &seq) != 1)
+			continue;
+		text++;
+		text[strcspn(text, "\n")] = 0;
+		if (seq != expected)
+			report("complaint the kernel log overran: %llu lines lost",
+			       seq - expected);
+		expected = seq + 1;
+		for (size_t i = 0; i < sizeof(signs) / sizeof(signs[0]); i++) {
+			if (!has_sign(text, signs[i]) || is_excused(text))
+				continue;
+			/* The first few tell the story; the console log has them all. */
+			if (complaints++ < 20)
+				report("complaint kernel log: %s", text);
+			break;
+		}
+	}
+	close(fd);
+	if (!expected)
+		report("complaint the kernel log is empty: nothing could be searched");
+}
+
+static void kmemleak_command(const char *command)
+{
+	int fd = open(KMEMLEAK, O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	if (write(fd, command, strlen(command)) < 0)
+		report("complaint kmemleak refuses '%s': %s", command, strerror(errno));
+	close(fd);
+}
+
+void kmemleak_start(void)
+{
+	if (access(KMEMLEAK, W_OK))
+		return;
+	/* Only a scan marks what exists as reported, for clear to forget. */
+	kmemleak_command("scan=off");
+	kmemleak_command("scan");
+	kmemleak_command("clear");
+}
+
+void kmemleak_check(void)
+{
+	char line[256];
+	int leaks = 0, lines = 0;
+	FILE *f;
+
+	if (access(KMEMLEAK, R_OK))
+		return;
+	/* Objects younger than 5 s are never reported; two scans settle the rest. */
+	sleep(6);
+	kmemleak_command("scan");
+	kmemleak_command("scan");
+	f = fopen(KMEMLEAK, "re");
+	while (f && fgets(line, sizeof(line), f)) {
+		line[strcspn(line, "\n")] = 0;
+		printf("kmemleak: %s\n", line);
+		if (!strncmp(line, "unreferenced object", 19))
+			leaks++;
+		if (lines++ < 40)
+			report("complaint kmemleak: %s", line);
+	}
+	if (f)
+		fclose(f);
+	if (leaks)
+		report("complaint kmemleak: %d objects leaked", leaks);
+}

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# Debian packages, downloaded and unpacked, never installed.
+#
+# Packages come through apt, which checks each against the archive's signed
+# index. The machine's own index is asked first. Where that has no such package
+# (no index yet, or a suite that is not configured) an index of our own is kept
+# below the cache, made from the mirror and key that the machine's apt uses:
+# nothing on the machine is changed either way, and no root is needed.
+
+debian_apt_opts=(-o APT::Sandbox::User="$(id -un)" -o Acquire::Retries=3)
+
+# Suites that have carried newer kernels for Debian 12, after the configured ones.
+readonly DEBIAN_EXTRA_SUITES='bookworm bookworm-security bookworm-backports'
+
+# debian_own_index: switch every later apt call to an index of our own.
+debian_own_index() {
+	local dir="$cache_dir/apt" uri signed suite
+	local keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+
+	mkdir -p "$dir/lists/partial" "$dir/parts"
+	step "reading the mirror's package index into $dir"
+	: >"$dir/sources.list.new"
+	apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | sort -u |
+	while read -r uri; do
+		for suite in $DEBIAN_EXTRA_SUITES; do
+			case "$uri $suite" in
+			*debian-security/*' '*-security) ;;
+			*debian-security/*|*' '*-security) continue ;;
+			*/debian/' '*) ;;
+			*) continue ;;
+			esac
+			signed=; [ -e "$keyring" ] && signed="[signed-by=$keyring]"
+			echo "deb $signed $uri $suite main" >>"$dir/sources.list.new"
+		done
+	done
+	[ -s "$dir/sources.list.new" ] ||
+		die "this machine's apt knows no Debian mirror: apt-get indextargets is empty"
+	mv "$dir/sources.list.new" "$dir/sources.list"
+	debian_apt_opts+=(-o Dir::State::lists="$dir/lists"
+		-o Dir::Etc::sourcelist="$dir/sources.list"
+		-o Dir::Etc::sourceparts="$dir/parts"
+		-o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache=)
+	apt-get "${debian_apt_opts[@]}" -q update >&2 ||
+		say "parts of the index could not be read; going on with what there is"
+}
+
+# debian_have PACKAGE[=VERSION]: can it be downloaded?
+debian_have() {
+	apt-cache "${debian_apt_opts[@]}" show "$1" >/dev/null 2>&1
+}
+
+# debian_newest SERIES: the release name of the newest plain amd64 kernel of a
+# series ("6.12" gives "6.12.117+deb12-amd64"), or nothing.
+debian_newest() {
+	local re="^linux-image-${1//./\\.}(\.[0-9]+)?([+-][a-z0-9.~]+)?-amd64(-unsigned)?\$" pkg
+
+	apt-cache "${debian_apt_opts[@]}" pkgnames linux-image- | grep -E "$re" |
+		sed 's/^linux-image-//; s/-unsigned$//' | grep '\..*\.' | sort -Vru |
+	while read -r pkg; do
+		if debian_have "linux-image-$pkg" || debian_have "linux-image-$pkg-unsigned"; then
+			echo "$pkg"
+			break
+		fi
+	done
+}
+
+# debian_unpack ROOT PACKAGE...: download into ROOT/.debs and unpack below ROOT.
+debian_unpack() {
+	local root=$1 deb; shift
+
+	mkdir -p "$root/.debs"
+	step "downloading $*"
+	(cd "$root/.debs" && apt-get "${debian_apt_opts[@]}" download "$@" >&2) ||
+		die "apt could not download: $*"
+	for deb in "$root"/.debs/*.deb; do
+		step "unpacking ${deb##*/}"
+		dpkg-deb -x "$deb" "$root" || die "cannot unpack $deb"
+	done
+	rm -rf "$root/.debs"
+}
+
+# debian_stock SERIES: into the current folder, Debian's own binary kernel.
+debian_stock() {
+	local series=$1 release image abi root=$PWD
+
+	release=$(debian_newest "$series")
+	if [ -z "$release" ]; then
+		debian_own_index
+		release=$(debian_newest "$series")
+	fi
+	[ -n "$release" ] || die "no Debian kernel $series for amd64 on this machine's mirror"
+	say "kernel $release: about 125 MB to download once, 600 MB unpacked in $cache_dir"
+
+	image=linux-image-$release
+	debian_have "$image" || image=$image-unsigned
+	abi=${release%-amd64}
+	debian_unpack "$root" "$image" "linux-headers-$release" \
+		"linux-headers-$abi-common" "linux-kbuild-$abi"
+
+	# The headers' Makefile names /usr/src: make it find its neighbour.
+	sed -i "s|^include /usr/src/|include \$(dir \$(realpath \$(lastword \$(MAKEFILE_LIST))))../|" \
+		"$root/usr/src/linux-headers-$release/Makefile"
+	# With the headers' vmlinux (type information only) every module build would
+	# ask for pahole; without it the build skips that part and goes on.
+	rm -f "$root/usr/src/linux-headers-$release/vmlinux"
+	rm -f "$root/lib/modules/$release/build" "$root/lib/modules/$release/source"
+	ln -s "usr/src/linux-headers-$release" build
+	mkdir -p modules/lib && mv lib/modules modules/lib/modules && rmdir lib 2>/dev/null
+	depmod -b "$root/modules" "$release" || die "depmod failed for $release"
+	mv "boot/vmlinuz-$release" vmlinuz
+	mv "boot/config-$release" config
+	apt-cache "${debian_apt_opts[@]}" show "$image" | sed -n 's/^Version: //p' | head -n1 >version
+	rm -rf boot usr/share
+	echo "$release" >release.new
+}
+
+# debian_source SERIES VERSION: into ./src, the source of that version of Debian's
+# kernel package; of the newest one if the archive has dropped that version.
+debian_source() {
+	local pkg=linux-source-$1 version=$2
+
+	debian_have "$pkg" || debian_own_index
+	debian_have "$pkg=$version" || {
+		say "$pkg $version is not in the archive any more; taking its newest"
+		version=
+	}
+	rm -rf src unpack && mkdir unpack
+	debian_unpack "$PWD/unpack" "$pkg${version:+=$version}"
+	step "unpacking the kernel source (1.6 GB)"
+	tar -C unpack -xf "unpack/usr/src/$pkg.tar.xz" || die "cannot unpack the kernel source"
+	mv "unpack/$pkg" src && rm -rf unpack
+}

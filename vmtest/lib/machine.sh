@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# Machines. One short file each in vmtest/machines/ with
+#
+#   machine_about    one line for people
+#   machine_cpu      QEMU's -cpu
+#   machine_cpus     number of CPUs (2)
+#   machine_modules  kernel modules to take along for modprobe, not loaded
+#   machine_devices  function that calls
+#       memory NAME SIZE    a zeroed backing file mem/NAME, as memdev=NAME
+#       disk NAME SIZE      a zeroed disk mem/NAME, as drive=NAME
+#       device ...          one -device
+#       append ...          words for the kernel command line
+#       guest NAME VALUE    a variable in the command's environment
+#
+# machine_include NAME starts from another machine.
+
+qemu_args=() kernel_append=() guest_env=()
+
+machine_names() { (cd "$vmtest_dir/machines" && ls -1); }
+
+machine_include() {
+	[ -f "$vmtest_dir/machines/$1" ] ||
+		die "no machine '$1'; there are: $(machine_names | xargs)"
+	. "$vmtest_dir/machines/$1"
+}
+
+machine_load() {
+	machine_about= machine_cpu=EPYC machine_cpus=2 machine_modules=
+	machine_include "$1"
+}
+
+memory() {
+	rm -f "$work/mem/$1" && truncate -s "$2" "$work/mem/$1" || die "no room for $1 ($2)"
+	qemu_args+=(-object "memory-backend-file,id=$1,share=on,mem-path=mem/$1,size=$2")
+}
+
+disk() {
+	rm -f "$work/mem/$1" && truncate -s "$2" "$work/mem/$1" || die "no room for $1 ($2)"
+	qemu_args+=(-drive "id=$1,if=none,format=raw,file=mem/$1")
+}
+
+device() { qemu_args+=(-device "$1"); }
+append() { kernel_append+=("$@"); }
+guest() { guest_env+=("$1=$2"); }
