@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: GPL-2.0-only WITH Linux-syscall-note */
+/*
+ * Copyright (c) 2026 the barter developers
+ *
+ * barter's ABI: what a process sees of lent PCI device memory.
+ *
+ * Two doors:
+ *
+ *  - The VFIO device fd of a device bound to barter-vfio-pci. Whoever owns the
+ *    device exports ranges of a BAR as a dma-buf with VFIO_DEVICE_FEATURE
+ *    number 11 (VFIO_DEVICE_FEATURE_DMA_BUF), in the layout that Linux has
+ *    since 6.19, here on every kernel from 6.12.
+ *  - /dev/barter. Whoever merely holds such a dma-buf fd asks about it.
+ *
+ * Rules that hold for every structure of /dev/barter:
+ *
+ *  - The first field is @size, sizeof() of the structure as the caller knows
+ *    it. A larger structure is accepted as long as the part that the kernel
+ *    does not know is zero (else -E2BIG); a smaller one than the first
+ *    released layout is -EINVAL.
+ *  - Reserved fields and unknown flags must be zero, else -EINVAL.
+ *  - Fields whose names begin with out_ are written by the kernel and ignored
+ *    on the way in. The kernel writes min(size, its own size) bytes.
+ *  - The layout is the same for 32-bit and 64-bit callers.
+ *
+ * What an errno means, for all calls:
+ *
+ *  ENOTTY      the ioctl number is unknown
+ *  EINVAL      malformed request, or the fd is not a barter dma-buf
+ *  EFAULT      a pointer cannot be read or written
+ *  EBADF       no such open file
+ *  ENODEV      no such device or BAR, or the buffer is revoked at present
+ *  EBADFD      the buffer is dead, it will never come back
+ *  EOPNOTSUPP  this importer, device or kernel cannot do it
+ *  E2BIG       too many ranges, or an unknown part of a structure is not zero
+ *  EOVERFLOW   an offset plus a length does not fit the address space
+ *  EPERM       the caller may not do this
+ *  EXDEV       DMA between the two devices has no permitted route
+ *  ENOMEM      out of memory or over the caller's memory cgroup limit
+ *  ENOSPC      no window of the device's mmap space is free for the buffer
+ *  EINTR       a fatal signal ended the wait
+ */
+#ifndef _UAPI_LINUX_BARTER_H
+#define _UAPI_LINUX_BARTER_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+#ifdef __KERNEL__
+#include <uapi/linux/vfio.h>
+#else
+#include <linux/vfio.h>
+#endif
+
+/*
+ * VFIO_DEVICE_FEATURE 11, for programs built with headers older than 6.19.
+ *
+ * VFIO_DEVICE_FEATURE_GET on the device fd returns a new dma-buf fd that
+ * covers the given ranges of one BAR, one after the other. Every offset and
+ * length is a multiple of the page size; ranges may overlap and come in any
+ * order. @flags is 0; @open_flags takes O_CLOEXEC and an access mode.
+ *
+ * Errors: EINVAL (no range, flags, open_flags, misaligned, length 0, a range
+ * not whole inside the BAR, the sum overflows, an I/O port BAR), ENODEV
+ * (region_index is not one of the six BARs, or the device lacks that BAR),
+ * EOVERFLOW (offset + length overflows), E2BIG (more than
+ * BARTER_MAX_RANGES ranges or a sum above BARTER_MAX_OVERCOMMIT times the
+ * BAR's length: barter's own limits), EFAULT, ENOMEM, EMFILE, EINTR.
+ */
+#ifndef VFIO_DEVICE_FEATURE_DMA_BUF
+#define VFIO_DEVICE_FEATURE_DMA_BUF 11
+
+struct vfio_region_dma_range {
+	__u64 offset;
+	__u64 length;
+};
+
+struct vfio_device_feature_dma_buf {
+	__u32 region_index;
+	__u32 open_flags;
+	__u32 flags;
+	__u32 nr_ranges;
+	struct vfio_region_dma_range dma_ranges[];
+};
+#endif
+
+/* Limits of one export. */
+#define BARTER_MAX_RANGES	(1U << 20)
+#define BARTER_MAX_OVERCOMMIT	4U
+
+/* States of a buffer. */
+#define BARTER_STATE_OK		0	/* usable */
+#define BARTER_STATE_REVOKING	1	/* being taken back, somebody still has it */
+#define BARTER_STATE_REVOKED	2	/* taken back for a time */
+#define BARTER_STATE_DEAD	3	/* taken back for ever */
+
+/* Why a buffer is not OK: a set of bits, several causes may hold at once. */
+#define BARTER_REASON_CONFIG		(1U << 0) /* config write or power change in flight */
+#define BARTER_REASON_MEMORY		(1U << 1) /* memory decoding off, or not in D0 */
+#define BARTER_REASON_RESET		(1U << 2) /* reset in progress */
+#define BARTER_REASON_LOW_POWER		(1U << 3) /* runtime low power requested */
+#define BARTER_REASON_ERROR		(1U << 4) /* AER/DPC recovery */
+#define BARTER_REASON_CLOSED		(1U << 5) /* device fd closed */
+#define BARTER_REASON_GONE		(1U << 6) /* driver unbound or device removed */
+#define BARTER_REASON_REQUESTED		(1U << 7) /* revoked on request */
+#define BARTER_REASON_INTERRUPTED	(1U << 8) /* a revoke was killed half way */
+
+#define BARTER_IOC_TYPE		0xBA
+
+/**
+ * struct barter_range - a piece of a buffer, as BARTER_IOC_INFO lists it
+ * @offset: bytes from the start of the BAR
+ * @length: bytes
+ */
+struct barter_range {
+	__u64 offset;
+	__u64 length;
+};
+
+#define BARTER_NAME_LENGTH	64
+#define BARTER_TEXT_LENGTH	160
+
+/**
+ * struct barter_info - BARTER_IOC_INFO, what a buffer is and how it stands
+ * @size: sizeof(struct barter_info)
+ * @flags: 0
+ * @dmabuf_fd: the buffer
+ * @nr_ranges: entries that fit at @ranges; 0 to only learn @out_nr_ranges
+ * @ranges: pointer to an array of struct barter_range, filled with the first
+ *	min(@nr_ranges, @out_nr_ranges) ranges after merging adjacent ones
+ * @out_length: bytes in the buffer
+ * @out_generation: number of changes of state since the export; even if two
+ *	readings show the same state, a different number tells that it changed
+ *	in between
+ * @out_state: BARTER_STATE_*
+ * @out_reasons: BARTER_REASON_* bits, 0 exactly when the state is OK
+ * @out_nr_ranges: ranges after merging
+ * @out_bar: BAR index 0..5
+ * @out_domain: PCI domain of the exporter
+ * @out_bus: PCI bus
+ * @out_devfn: PCI slot and function, as in PCI_DEVFN
+ * @__reserved: 0
+ * @out_attachments: importers attached
+ * @out_maps: DMA mappings that importers hold at present
+ * @out_mmaps: VMAs that map the buffer
+ * @__reserved2: 0
+ * @out_faults_pte: page faults answered with single pages
+ * @out_faults_pmd: page faults answered with a PMD (2 MiB on x86)
+ * @out_faults_pud: page faults answered with a PUD (1 GiB on x86)
+ * @out_blocker: while a revoke waits or was interrupted: the importer's device
+ *	and driver, or the fence, that has not let go; else empty
+ *
+ * Errors: EINVAL, EBADF, EFAULT, E2BIG, EINTR.
+ */
+struct barter_info {
+	__u32 size;
+	__u32 flags;
+	__s32 dmabuf_fd;
+	__u32 nr_ranges;
+	__aligned_u64 ranges;
+	__aligned_u64 out_length;
+	__aligned_u64 out_generation;
+	__u32 out_state;
+	__u32 out_reasons;
+	__u32 out_nr_ranges;
+	__u32 out_bar;
+	__u32 out_domain;
+	__u8 out_bus;
+	__u8 out_devfn;
+	__u16 __reserved;
+	__u32 out_attachments;
+	__u32 out_maps;
+	__u32 out_mmaps;
+	__u32 __reserved2;
+	__aligned_u64 out_faults_pte;
+	__aligned_u64 out_faults_pmd;
+	__aligned_u64 out_faults_pud;
+	char out_blocker[BARTER_NAME_LENGTH];
+};
+
+/* How DMA of an importer reaches the memory of an exporter. */
+#define BARTER_ROUTE_NONE	0	/* it does not */
+#define BARTER_ROUTE_BUS	1	/* below a common bridge, by bus address */
+#define BARTER_ROUTE_HOST	2	/* through the host bridge, IOMMU included */
+#define BARTER_ROUTE_SAME	3	/* functions of one device, no bus crossed */
+
+/* BARTER_IOC_ROUTE: the importer is named by @device_fd, not by BDF. */
+#define BARTER_ROUTE_F_DEVICE_FD	(1U << 0)
+/* BARTER_IOC_ROUTE: the exporter is named by BDF too, @dmabuf_fd is -1. */
+#define BARTER_ROUTE_F_EXPORTER_BDF	(1U << 1)
+
+/**
+ * struct barter_route - BARTER_IOC_ROUTE, can this device reach that memory
+ * @size: sizeof(struct barter_route)
+ * @flags: BARTER_ROUTE_F_*
+ * @dmabuf_fd: the buffer whose device is the target; -1 with
+ *	BARTER_ROUTE_F_EXPORTER_BDF
+ * @device_fd: with BARTER_ROUTE_F_DEVICE_FD an open device fd of a driver that
+ *	lends through barter (a VFIO device fd of barter-vfio-pci)
+ * @domain: else the importer's PCI domain; naming a device by address needs
+ *	CAP_SYS_ADMIN
+ * @bus: the importer's bus
+ * @devfn: the importer's slot and function
+ * @__reserved: 0
+ * @exporter_domain: with BARTER_ROUTE_F_EXPORTER_BDF (needs CAP_SYS_ADMIN), the
+ *	PCI domain of the device whose memory is the target, else 0
+ * @exporter_bus: its bus, else 0
+ * @exporter_devfn: its slot and function, else 0
+ * @__reserved2: 0
+ * @out_route: BARTER_ROUTE_*
+ * @out_reason: a number that is stable for programs, BARTER_WHY_*
+ * @out_text: the same for people, with the devices that decided it
+ *
+ * The answer is computed anew by each call: ACS can change at run time. A call
+ * that finds no route succeeds with @out_route BARTER_ROUTE_NONE.
+ *
+ * Errors: EINVAL, EBADF, EFAULT, E2BIG, EPERM (BDF without CAP_SYS_ADMIN),
+ * ENODEV (no such device, or the buffer's device is gone).
+ */
+struct barter_route {
+	__u32 size;
+	__u32 flags;
+	__s32 dmabuf_fd;
+	__s32 device_fd;
+	__u32 domain;
+	__u8 bus;
+	__u8 devfn;
+	__u16 __reserved;
+	__u32 exporter_domain;
+	__u8 exporter_bus;
+	__u8 exporter_devfn;
+	__u16 __reserved2;
+	__u32 out_route;
+	__u32 out_reason;
+	char out_text[BARTER_TEXT_LENGTH];
+};
+
+/* Reasons for a route's answer. Numbers are never reused. */
+#define BARTER_WHY_SAME_DEVICE		1	/* functions of one device */
+#define BARTER_WHY_COMMON_BRIDGE	2	/* common bridge, no ACS redirect */
+#define BARTER_WHY_CPU_ALLOWED		3	/* AMD Zen: host bridge does P2P */
+#define BARTER_WHY_BRIDGE_ALLOWED	4	/* host bridge is on the allowlist */
+#define BARTER_WHY_ADMIN_ALLOWED	5	/* host bridge allowed by parameter */
+#define BARTER_WHY_NOT_PCI		6	/* the importer is no PCI device */
+#define BARTER_WHY_BRIDGE_UNKNOWN	7	/* host bridge not on the allowlist */
+#define BARTER_WHY_BRIDGES_DIFFER	8	/* two host bridges, not allowed as a pair */
+#define BARTER_WHY_DMA_MASK		9	/* the importer cannot address it */
+#define BARTER_WHY_KERNEL_REFUSED	10	/* pci_p2pdma_distance() said no */
+#define BARTER_WHY_NO_HOST_BRIDGE	11	/* no root device to identify the bridge */
+
+#define BARTER_IOC_INFO		_IO(BARTER_IOC_TYPE, 0x00)
+#define BARTER_IOC_ROUTE	_IO(BARTER_IOC_TYPE, 0x01)
+
+#endif /* _UAPI_LINUX_BARTER_H */

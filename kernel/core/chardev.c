@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Copyright (c) 2026 the barter developers
+ *
+ * /dev/barter: for whoever holds a dma-buf fd.
+ *
+ * One table of ioctls; the dispatcher copies in and out, bodies see kernel
+ * memory only. No call waits for a revoke, so that a process can always ask who
+ * is in the way of one. No physical address is ever shown.
+ */
+#include <linux/capability.h>
+#include <linux/compat.h>
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/miscdevice.h>
+#include <linux/pci.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include "priv.h"
+
+union barter_request {
+	struct barter_info info;
+	struct barter_route route;
+};
+
+static struct dma_buf *barter_get_dmabuf(s32 fd)
+{
+	struct dma_buf *dmabuf = dma_buf_get(fd);
+
+	if (IS_ERR(dmabuf))
+		return dmabuf;
+	if (!barter_buf_from_dmabuf(dmabuf)) {
+		dma_buf_put(dmabuf);
+		return ERR_PTR(-EINVAL);
+	}
+	return dmabuf;
+}
+
+static int barter_info_ranges(const struct barter_info *req,
+			      const struct barter_ranges *ranges)
+{
+	struct barter_range __user *to = u64_to_user_ptr(req->ranges);
+	u32 i, nr = min(req->nr_ranges, ranges->nr);
+
+	for (i = 0; i < nr; i++) {
+		struct barter_range range = {
+			.offset = ranges->runs[i].offset,
+			.length = ranges->runs[i].length,
+		};
+
+		if (copy_to_user(&to[i], &range, sizeof(range)))
+			return -EFAULT;
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		cond_resched();
+	}
+	return 0;
+}
+
+static int barter_info(union barter_request *u)
+{
+	struct barter_info *req = &u->info;
+	struct dma_buf_attachment *attach;
+	struct dma_buf *dmabuf;
+	struct barter_buf *buf;
+	int ret;
+
+	if (req->flags)
+		return -EINVAL;
+	dmabuf = barter_get_dmabuf(req->dmabuf_fd);
+	if (IS_ERR(dmabuf))
+		return PTR_ERR(dmabuf);
+	buf = barter_buf_from_dmabuf(dmabuf);
+
+	ret = barter_info_ranges(req, buf->ranges);
+	if (ret)
+		goto out_put;
+
+	req->out_length = buf->ranges->length;
+	req->out_nr_ranges = buf->ranges->nr;
+	req->out_bar = buf->bar;
+	req->out_domain = pci_domain_nr(buf->pdev->bus);
+	req->out_bus = buf->pdev->bus->number;
+	req->out_devfn = buf->pdev->devfn;
+	req->out_mmaps = atomic_read(&buf->mmaps);
+	req->out_faults_pte = atomic64_read(&buf->faults[0]);
+	req->out_faults_pmd = atomic64_read(&buf->faults[1]);
+	req->out_faults_pud = atomic64_read(&buf->faults[2]);
+	req->out_attachments = 0;
+	memset(req->out_blocker, 0, sizeof(req->out_blocker));
+
+	if (dma_resv_lock_interruptible(dmabuf->resv, NULL)) {
+		ret = -EINTR;
+		goto out_put;
+	}
+	req->out_state = buf->state;
+	req->out_reasons = buf->reasons;
+	req->out_generation = buf->generation;
+	req->out_maps = buf->maps;
+	list_for_each_entry(attach, &dmabuf->attachments, node)
+		req->out_attachments++;
+	if (buf->state != BARTER_STATE_OK)
+		barter_buf_blocker(buf, req->out_blocker,
+				   sizeof(req->out_blocker));
+	dma_resv_unlock(dmabuf->resv);
+out_put:
+	dma_buf_put(dmabuf);
+	return ret;
+}
+
+static struct pci_dev *barter_pdev_by_bdf(u32 domain, u8 bus, u8 devfn)
+{
+	struct pci_dev *pdev;
+
+	if (!capable(CAP_SYS_ADMIN))
+		return ERR_PTR(-EPERM);
+	pdev = pci_get_domain_bus_and_slot(domain, bus, devfn);
+	return pdev ? pdev : ERR_PTR(-ENODEV);
+}
+
+/* A device fd of a lending driver is known by the address_space it maps. */
+static struct pci_dev *barter_pdev_by_fd(s32 fd)
+{
+	struct pci_dev *pdev = NULL;
+	struct dma_buf *dmabuf;
+	struct file *file;
+
+	/* Buffers live in the same address_space, but are no device. */
+	dmabuf = dma_buf_get(fd);
+	if (!IS_ERR(dmabuf)) {
+		dma_buf_put(dmabuf);
+		return ERR_PTR(-EINVAL);
+	}
+	file = fget(fd);
+	if (!file)
+		return ERR_PTR(-EBADF);
+	pdev = barter_exporter_find_pdev(file->f_mapping);
+	fput(file);
+	return pdev ? pdev : ERR_PTR(-EINVAL);
+}
+
+static struct pci_dev *barter_route_importer(const struct barter_route *req)
+{
+	if (!(req->flags & BARTER_ROUTE_F_DEVICE_FD))
+		return barter_pdev_by_bdf(req->domain, req->bus, req->devfn);
+	if (req->domain || req->bus || req->devfn)
+		return ERR_PTR(-EINVAL);
+	return barter_pdev_by_fd(req->device_fd);
+}
+
+/* The lending device; its BAR is -1 if no buffer names one. */
+static struct pci_dev *barter_route_provider(const struct barter_route *req,
+					     int *bar)
+{
+	struct dma_buf *dmabuf;
+	struct barter_buf *buf;
+	struct pci_dev *pdev;
+
+	*bar = -1;
+	if (req->flags & BARTER_ROUTE_F_EXPORTER_BDF) {
+		if (req->dmabuf_fd != -1)
+			return ERR_PTR(-EINVAL);
+		return barter_pdev_by_bdf(req->exporter_domain,
+					  req->exporter_bus,
+					  req->exporter_devfn);
+	}
+	if (req->exporter_domain || req->exporter_bus || req->exporter_devfn)
+		return ERR_PTR(-EINVAL);
+
+	dmabuf = barter_get_dmabuf(req->dmabuf_fd);
+	if (IS_ERR(dmabuf))
+		return ERR_CAST(dmabuf);
+	buf = barter_buf_from_dmabuf(dmabuf);
+	*bar = buf->bar;
+	/* Dead or not is no question here; a device that left the bus is. */
+	pdev = device_is_registered(&buf->pdev->dev) ?
+		pci_dev_get(buf->pdev) : ERR_PTR(-ENODEV);
+	dma_buf_put(dmabuf);
+	return pdev;
+}
+
+static int barter_route(union barter_request *u)
+{
+	struct barter_route *req = &u->route;
+	struct barter_route_answer answer;
+	struct pci_dev *provider, *importer;
+	int bar;
+
+	if (req->flags & ~(BARTER_ROUTE_F_DEVICE_FD |
+			   BARTER_ROUTE_F_EXPORTER_BDF) ||
+	    req->__reserved || req->__reserved2)
+		return -EINVAL;
+
+	provider = barter_route_provider(req, &bar);
+	if (IS_ERR(provider))
+		return PTR_ERR(provider);
+	importer = barter_route_importer(req);
+	if (IS_ERR(importer)) {
+		pci_dev_put(provider);
+		return PTR_ERR(importer);
+	}
+
+	barter_route_find(provider, bar, &importer->dev, &answer);
+	req->out_route = answer.route;
+	req->out_reason = answer.why;
+	strscpy_pad(req->out_text, answer.text, sizeof(req->out_text));
+
+	pci_dev_put(importer);
+	pci_dev_put(provider);
+	return 0;
+}
+
+struct barter_ioctl {
+	unsigned int cmd;
+	size_t size;		/* of the structure now */
+	size_t min_size;	/* of its first release */
+	int (*run)(union barter_request *u);
+};
+
+static const struct barter_ioctl barter_ioctls[] = {
+	{
+		.cmd = BARTER_IOC_INFO,
+		.size = sizeof(struct barter_info),
+		.min_size = offsetofend(struct barter_info, out_blocker),
+		.run = barter_info,
+	},
+	{
+		.cmd = BARTER_IOC_ROUTE,
+		.size = sizeof(struct barter_route),
+		.min_size = offsetofend(struct barter_route, out_text),
+		.run = barter_route,
+	},
+};
+
+static long barter_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	void __user *to = (void __user *)arg;
+	const struct barter_ioctl *op = NULL;
+	union barter_request u = {};
+	unsigned int i;
+	u32 size;
+	int ret;
+
+	for (i = 0; i < ARRAY_SIZE(barter_ioctls); i++)
+		if (barter_ioctls[i].cmd == cmd)
+			op = &barter_ioctls[i];
+	if (!op)
+		return -ENOTTY;
+
+	if (get_user(size, (u32 __user *)to))
+		return -EFAULT;
+	if (size < op->min_size)
+		return -EINVAL;
+	ret = copy_struct_from_user(&u, op->size, to, size);
+	if (ret)
+		return ret;
+	ret = op->run(&u);
+	if (ret)
+		return ret;
+	return copy_to_user(to, &u, min_t(size_t, size, op->size)) ? -EFAULT : 0;
+}
+
+static const struct file_operations barter_fops = {
+	.owner = THIS_MODULE,
+	.unlocked_ioctl = barter_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
+	.llseek = noop_llseek,
+};
+
+static struct miscdevice barter_misc = {
+	.minor = MISC_DYNAMIC_MINOR,
+	.name = "barter",
+	.fops = &barter_fops,
+	.mode = 0666,
+};
+
+/**
+ * barter_chardev_init - make /dev/barter
+ *
+ * Return: 0 or the errno of misc_register().
+ */
+int barter_chardev_init(void)
+{
+	return misc_register(&barter_misc);
+}
+
+/**
+ * barter_chardev_exit - remove /dev/barter
+ */
+void barter_chardev_exit(void)
+{
+	misc_deregister(&barter_misc);
+}

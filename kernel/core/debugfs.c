@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Copyright (c) 2026 the barter developers
+ *
+ * /sys/kernel/debug/barter/buffers: every buffer, for people and for tests.
+ *
+ * Works while a revoke waits: it takes no exporter mutex, and each dma_resv only
+ * for as long as a buffer's lines take.
+ */
+#include <linux/debugfs.h>
+#include <linux/device.h>
+#include <linux/pci.h>
+#include <linux/seq_file.h>
+
+#include "priv.h"
+
+static struct dentry *barter_debugfs_dir;
+
+static const char * const barter_reason_names[BARTER_NR_REASONS] = {
+	"config", "memory-off", "reset", "low-power", "error", "closed", "gone",
+	"requested", "interrupted",
+};
+
+/**
+ * barter_state_name - a buffer's state as a word
+ * @state: BARTER_STATE_*
+ *
+ * Return: a constant string.
+ */
+const char *barter_state_name(u32 state)
+{
+	static const char * const names[] = {
+		[BARTER_STATE_OK] = "OK",
+		[BARTER_STATE_REVOKING] = "REVOKING",
+		[BARTER_STATE_REVOKED] = "REVOKED",
+		[BARTER_STATE_DEAD] = "DEAD",
+	};
+
+	return state < ARRAY_SIZE(names) ? names[state] : "?";
+}
+
+/**
+ * barter_reasons_print - a set of reasons as words
+ * @reasons: BARTER_REASON_* bits
+ * @text: filled with the names, comma separated; "none" for the empty set
+ * @length: bytes at @text
+ */
+void barter_reasons_print(u32 reasons, char *text, size_t length)
+{
+	size_t used = 0;
+	unsigned int i;
+
+	scnprintf(text, length, "none");
+	for (i = 0; i < BARTER_NR_REASONS; i++)
+		if (reasons & (1U << i))
+			used += scnprintf(text + used, length - used, "%s%s",
+					  used ? "," : "",
+					  barter_reason_names[i]);
+}
+
+static void barter_show_ranges(struct seq_file *m, const struct barter_buf *buf)
+{
+	/* A million ranges would be no help to anybody. */
+	u32 i, shown = min(buf->ranges->nr, 16U);
+
+	for (i = 0; i < shown; i++)
+		seq_printf(m, "  range 0x%llx+0x%llx\n",
+			   buf->ranges->runs[i].offset,
+			   buf->ranges->runs[i].length);
+	if (shown < buf->ranges->nr)
+		seq_printf(m, "  ... %u more ranges\n", buf->ranges->nr - shown);
+}
+
+static int barter_show_state(struct seq_file *m, struct barter_buf *buf)
+{
+	struct dma_buf_attachment *attach;
+	char text[96];
+
+	if (dma_resv_lock_interruptible(buf->dmabuf->resv, NULL))
+		return -EINTR;
+	barter_reasons_print(buf->reasons, text, sizeof(text));
+	seq_printf(m, "  state %s reasons %s generation %llu maps %u\n",
+		   barter_state_name(buf->state), text, buf->generation,
+		   buf->maps);
+	if (buf->state != BARTER_STATE_OK) {
+		barter_buf_blocker(buf, text, sizeof(text));
+		if (text[0])
+			seq_printf(m, "  blocker %s\n", text);
+	}
+	list_for_each_entry(attach, &buf->dmabuf->attachments, node) {
+		struct barter_attach *ba = attach->priv;
+
+		seq_printf(m, "  importer %s driver %s maps %u%s\n",
+			   dev_name(attach->dev), dev_driver_string(attach->dev),
+			   ba->maps, ba->pinned ? " pinned" : "");
+	}
+	dma_resv_unlock(buf->dmabuf->resv);
+	return 0;
+}
+
+static int barter_buffers_show(struct seq_file *m, void *unused)
+{
+	struct barter_buf *buf;
+	int ret = 0;
+
+	for (buf = barter_buf_next(NULL); buf; buf = barter_buf_next(buf)) {
+		seq_printf(m, "buffer %llu device %s bar %u length %llu ranges %u\n",
+			   buf->id, pci_name(buf->pdev), buf->bar,
+			   buf->ranges->length, buf->ranges->nr);
+		barter_show_ranges(m, buf);
+		ret = barter_show_state(m, buf);
+		if (ret) {
+			barter_buf_put(buf);
+			break;
+		}
+		seq_printf(m, "  mmaps %d faults pte %lld pmd %lld pud %lld\n",
+			   atomic_read(&buf->mmaps),
+			   atomic64_read(&buf->faults[0]),
+			   atomic64_read(&buf->faults[1]),
+			   atomic64_read(&buf->faults[2]));
+	}
+	return ret;
+}
+DEFINE_SHOW_ATTRIBUTE(barter_buffers);
+
+/**
+ * barter_debugfs_init - make the files; a kernel without debugfs goes on without
+ */
+void barter_debugfs_init(void)
+{
+	barter_debugfs_dir = debugfs_create_dir("barter", NULL);
+	debugfs_create_file("buffers", 0400, barter_debugfs_dir, NULL,
+			    &barter_buffers_fops);
+}
+
+/**
+ * barter_debugfs_exit - remove the files
+ */
+void barter_debugfs_exit(void)
+{
+	debugfs_remove(barter_debugfs_dir);
+}

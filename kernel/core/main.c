@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Copyright (c) 2026 the barter developers
+ *
+ * barter.ko: everything up in order, down in reverse. A table of contents.
+ *
+ *	exporter.c	the per-device object that lends
+ *	buf.c		a lent buffer and its importers
+ *	revoke.c	taking buffers back
+ *	ranges.c	range arithmetic
+ *	route.c		which way DMA goes between two devices; route_pci.c asks PCI
+ *	map_sgt.c	DMA mappings for importers
+ *	mmap.c		CPU mappings
+ *	chardev.c	/dev/barter
+ *	debugfs.c	every buffer, for people
+ */
+#include <linux/init.h>
+#include <linux/module.h>
+
+#include "priv.h"
+
+#define CREATE_TRACE_POINTS
+#include "trace.h"
+
+static int __init barter_init(void)
+{
+	int ret;
+
+	barter_revoke_lockdep_init();
+	ret = barter_chardev_init();
+	if (ret)
+		return ret;
+	barter_debugfs_init();
+	return 0;
+}
+module_init(barter_init);
+
+static void __exit barter_exit(void)
+{
+	barter_debugfs_exit();
+	barter_chardev_exit();
+}
+module_exit(barter_exit);
+
+MODULE_LICENSE("GPL");
+MODULE_AUTHOR("the barter developers");
+MODULE_DESCRIPTION("Lends PCI device memory as dma-bufs, and takes it back");
+MODULE_VERSION(BARTER_VERSION);
+BARTER_IMPORT_NS_DMA_BUF;

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Copyright (c) 2026 the barter developers
+ *
+ * CPU mappings of a buffer.
+ *
+ * Nothing is mapped by mmap() itself; page faults fill in what the buffer's
+ * state allows at that moment. A VMA's page offset is moved into the window of
+ * its buffer, so that a zap finds it, and all arithmetic here takes the window
+ * off again.
+ *
+ * A fault holds the driver's access lock and the dma_resv while it looks at the
+ * state and inserts: whatever it inserts is there before a revoke marks the
+ * buffer, and so before that revoke zaps.
+ */
+#include <linux/huge_mm.h>
+#include <linux/mm.h>
+#include <linux/pci.h>
+
+#include "priv.h"
+#include "trace.h"
+
+/* What one fault fills in where the memory is scattered by single pages. */
+#define BARTER_FAULT_AROUND	SZ_64K
+
+/* Byte of the buffer that @address in the VMA shows. */
+static u64 barter_vma_pos(const struct barter_buf *buf,
+			  const struct vm_area_struct *vma,
+			  unsigned long address)
+{
+	unsigned long pgoff = vma->vm_pgoff +
+			      ((address - vma->vm_start) >> PAGE_SHIFT);
+
+	return (u64)(pgoff - buf->window) << PAGE_SHIFT;
+}
+
+static vm_fault_t barter_fault_one(struct barter_buf *buf,
+				   struct vm_area_struct *vma,
+				   unsigned long address)
+{
+	u64 physical;
+
+	if (!barter_ranges_contiguous(buf->ranges, buf->bar_start,
+				      barter_vma_pos(buf, vma, address),
+				      PAGE_SIZE, &physical))
+		return VM_FAULT_SIGBUS;
+	return vmf_insert_pfn(vma, address, physical >> PAGE_SHIFT);
+}
+
+static vm_fault_t barter_fault_pages(struct barter_buf *buf,
+				     struct vm_fault *vmf)
+{
+	unsigned long address = vmf->address & PAGE_MASK;
+	unsigned long around = address & ~(BARTER_FAULT_AROUND - 1UL);
+	struct vm_area_struct *vma = vmf->vma;
+	unsigned long first, end, at;
+	vm_fault_t ret;
+
+	ret = barter_fault_one(buf, vma, address);
+	if (ret != VM_FAULT_NOPAGE)
+		return ret;
+
+	first = max(around, vma->vm_start);
+	end = min(around + BARTER_FAULT_AROUND, vma->vm_end);
+	for (at = first; at < end; at += PAGE_SIZE) {
+		/* The neighbours are a courtesy: stop at the first trouble. */
+		if (at != address &&
+		    barter_fault_one(buf, vma, at) != VM_FAULT_NOPAGE)
+			break;
+	}
+	return ret;
+}
+
+static vm_fault_t barter_fault_huge(struct barter_buf *buf,
+				    struct vm_fault *vmf, unsigned int order)
+{
+	unsigned long size = PAGE_SIZE << order;
+	unsigned long address = vmf->address & ~(size - 1);
+	struct vm_area_struct *vma = vmf->vma;
+	u64 physical;
+
+	if (address < vma->vm_start || size > vma->vm_end - address)
+		return VM_FAULT_FALLBACK;
+	if (!barter_ranges_contiguous(buf->ranges, buf->bar_start,
+				      barter_vma_pos(buf, vma, address), size,
+				      &physical))
+		return VM_FAULT_FALLBACK;
+	if (physical & (size - 1))
+		return VM_FAULT_FALLBACK;
+	return barter_insert_huge(vmf, physical >> PAGE_SHIFT, order);
+}
+
+static vm_fault_t barter_vm_huge_fault(struct vm_fault *vmf, unsigned int order)
+{
+	struct vm_area_struct *vma = vmf->vma;
+	struct barter_buf *buf = vma->vm_private_data;
+	struct barter_exporter *exp = buf->exp;
+	vm_fault_t ret = VM_FAULT_SIGBUS;
+
+	exp->ops->access_begin(exp);
+	dma_resv_lock(buf->dmabuf->resv, NULL);
+	if (!barter_buf_error(buf) && exp->ops->access_allowed(exp)) {
+		if (order)
+			ret = barter_fault_huge(buf, vmf, order);
+		else
+			ret = barter_fault_pages(buf, vmf);
+	}
+	dma_resv_unlock(buf->dmabuf->resv);
+	exp->ops->access_end(exp);
+
+	if (ret == VM_FAULT_NOPAGE)
+		atomic64_inc(&buf->faults[barter_order_level(order)]);
+	trace_barter_fault(buf->id, vmf->pgoff - buf->window, order, ret);
+	return ret;
+}
+
+static vm_fault_t barter_vm_fault(struct vm_fault *vmf)
+{
+	return barter_vm_huge_fault(vmf, 0);
+}
+
+static void barter_vm_open(struct vm_area_struct *vma)
+{
+	struct barter_buf *buf = vma->vm_private_data;
+
+	atomic_inc(&buf->mmaps);
+}
+
+static void barter_vm_close(struct vm_area_struct *vma)
+{
+	struct barter_buf *buf = vma->vm_private_data;
+
+	atomic_dec(&buf->mmaps);
+}
+
+static const struct vm_operations_struct barter_vm_ops = {
+	.open = barter_vm_open,
+	.close = barter_vm_close,
+	.fault = barter_vm_fault,
+	BARTER_VM_OPS_HUGE(barter_vm_huge_fault)
+};
+
+/**
+ * barter_buf_mmap - dma_buf_ops.mmap
+ * @dmabuf: the buffer's dma-buf
+ * @vma: inside the buffer's length, as dma-buf has checked
+ *
+ * Allowed while the buffer is revoked: accesses then fault until it is restored.
+ * Context: mmap_lock held for write.
+ *
+ * Return: 0, -EINVAL for a private mapping, -EBADFD if the buffer is dead,
+ * -ENOSPC, -ENOMEM.
+ */
+int barter_buf_mmap(struct dma_buf *dmabuf, struct vm_area_struct *vma)
+{
+	struct barter_buf *buf = dmabuf->priv;
+	int ret;
+
+	/* VM_SHARED is taken away from mappings of an O_RDONLY file. */
+	if (!(vma->vm_flags & VM_MAYSHARE))
+		return -EINVAL;
+	if (READ_ONCE(buf->final))
+		return -EBADFD;
+	ret = barter_window_alloc(buf);
+	if (ret)
+		return ret;
+
+	vma->vm_pgoff += buf->window;
+	vma->vm_private_data = buf;
+	vma->vm_ops = &barter_vm_ops;
+	vma->vm_page_prot = pgprot_decrypted(pgprot_noncached(vma->vm_page_prot));
+	vm_flags_set(vma, VM_ALLOW_ANY_UNCACHED | VM_IO | VM_PFNMAP |
+			  VM_DONTEXPAND | VM_DONTDUMP);
+	barter_vm_open(vma);
+	return 0;
+}
+
+/**
+ * barter_buf_zap - remove all CPU mappings of a buffer
+ * @buf: marked as revoked, so that no fault brings one back
+ *
+ * Context: may sleep; no dma_resv and no mmap_lock held.
+ */
+void barter_buf_zap(struct barter_buf *buf)
+{
+	unsigned long window = READ_ONCE(buf->window);
+
+	if (window)
+		unmap_mapping_range(buf->exp->mapping,
+				    (loff_t)window << PAGE_SHIFT,
+				    buf->ranges->length, 1);
+}

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Copyright (c) 2026 the barter developers
+ *
+ * What the rooms of core know of each other.
+ *
+ * Locks, outermost first (doc/locking.md):
+ *
+ *	mmap_lock
+ *	  the driver's access lock (vfio: memory_lock)
+ *	    exporter mutex
+ *	      dma_resv of a buffer
+ *	        locks of importers
+ *	        exporter list_lock, all-buffers lock (leaves)
+ *	      i_mmap_rwsem (zap)
+ *
+ * Nothing takes the access lock or the exporter mutex under a dma_resv.
+ * Release, info, debugfs and unmap never take the exporter mutex, so that they
+ * work while a revoke waits.
+ */
+#ifndef BARTER_CORE_PRIV_H
+#define BARTER_CORE_PRIV_H
+
+#include <linux/barter.h>
+#include <linux/dma-buf.h>
+#include <linux/dma-resv.h>
+#include <linux/wait.h>
+
+#include "ranges.h"
+#include "route.h"
+
+struct dma_fence;
+struct dentry;
+struct vm_area_struct;
+
+/**
+ * struct barter_buf - one lent dma-buf
+ *
+ * Belongs to its dma_buf: made by barter_export_fd(), freed by the release
+ * callback. Holds a reference to the exporter (and through exp_info.owner to
+ * the driver's module) and to the pci_dev, so it outlives close and unbind.
+ *
+ * Constant after publication: @exp, @pdev, @dmabuf, @ranges, @bar, @bar_start.
+ *
+ * Under the dma_resv: @reasons, @state, @generation, @maps (written; read
+ * without it by the waiting side, which then synchronises through the resv).
+ * @final is set at the same time and never cleared.
+ *
+ * Under the exporter mutex: @revoke_node, @fences, @nr_fences, @drained.
+ * @drained says that no map, no fence from before and no CPU mapping was left
+ * when the last revoke looked, and none can have come since.
+ */
+struct barter_buf {
+	struct barter_exporter *exp;
+	struct pci_dev *pdev;
+	struct dma_buf *dmabuf;
+	struct barter_ranges *ranges;
+	unsigned int bar;
+	phys_addr_t bar_start;
+	u64 id;
+
+	u32 reasons;
+	u32 state;
+	u64 generation;
+	u32 maps;
+	bool final;
+
+	wait_queue_head_t idle;
+
+	struct list_head revoke_node;
+	struct dma_fence **fences;
+	unsigned int nr_fences;
+	bool drained;
+
+	struct list_head exp_node;	/* exp->list_lock */
+	struct list_head all_node;	/* barter_bufs_lock */
+
+	struct mutex window_lock;	/* @window, written once */
+	unsigned long window;		/* first page offset in exp->mapping */
+	atomic_t mmaps;
+	atomic64_t faults[3];		/* PTE, PMD, PUD */
+};
+
+/* attach->priv: an importer's attachment. Counts are under the dma_resv. */
+struct barter_attach {
+	struct barter_buf *buf;
+	struct dma_buf_attachment *attach;
+	u32 maps;
+	bool pinned;
+};
+
+/* Reasons that end a buffer for ever. */
+#define BARTER_REASONS_FINAL	(BARTER_REASON_CLOSED | BARTER_REASON_GONE)
+
+/* buf.c */
+struct barter_buf *barter_buf_from_dmabuf(struct dma_buf *dmabuf);
+bool barter_buf_get(struct barter_buf *buf);
+void barter_buf_put(struct barter_buf *buf);
+struct barter_buf *barter_buf_next(struct barter_buf *prev);
+int barter_buf_error(const struct barter_buf *buf);
+void barter_buf_blocker(struct barter_buf *buf, char *text, size_t length);
+extern const struct dma_buf_ops barter_dma_buf_ops;
+
+/* exporter.c */
+void barter_exporter_mutex_init(struct mutex *lock);
+struct pci_dev *barter_exporter_find_pdev(struct address_space *mapping);
+int barter_exporter_publish(struct barter_buf *buf);
+int barter_window_alloc(struct barter_buf *buf);
+void barter_window_free(struct barter_buf *buf);
+
+/* revoke.c */
+void barter_revoke_lockdep_init(void);
+void barter_revoke_notify(struct barter_buf *buf);
+
+/* map_sgt.c */
+struct sg_table *barter_sgt_map(struct barter_attach *ba,
+				enum dma_data_direction dir);
+void barter_sgt_unmap(struct barter_attach *ba, struct sg_table *sgt,
+		      enum dma_data_direction dir);
+
+/* mmap.c */
+int barter_buf_mmap(struct dma_buf *dmabuf, struct vm_area_struct *vma);
+void barter_buf_zap(struct barter_buf *buf);
+
+/* chardev.c */
+int barter_chardev_init(void);
+void barter_chardev_exit(void);
+
+/* debugfs.c */
+void barter_debugfs_init(void);
+void barter_debugfs_exit(void);
+const char *barter_state_name(u32 state);
+void barter_reasons_print(u32 reasons, char *text, size_t length);
+
+#endif /* BARTER_CORE_PRIV_H */

@@ -1,0 +1,479 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Copyright (c) 2026 the barter developers
+ *
+ * Taking memory back: the one path by which buffers stop being usable.
+ *
+ * A device is closed to everybody by a set of reasons; a buffer is usable
+ * exactly while the set is empty. A reason is added by a revoke, which works in
+ * three steps over all buffers of the device:
+ *
+ *	mark	under each dma_resv: no map and no page fault succeeds from here
+ *		on; importers are told; the fences of this moment are collected
+ *	wait	for those fences and for every unmap
+ *	zap	CPU mappings; whoever faulted before the mark is gone now
+ *
+ * and only then returns. A restore removes a reason and tells nobody: importers
+ * map again at their next use, CPU mappings fault back in.
+ *
+ * A wait that a fatal signal ends leaves the buffers marked, under a reason of
+ * its own (INTERRUPTED), which the next revoke that comes to its end removes.
+ */
+#include <linux/dma-fence.h>
+#include <linux/export.h>
+#include <linux/file.h>
+#include <linux/jiffies.h>
+#include <linux/lockdep.h>
+#include <linux/mm.h>
+#include <linux/pci.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+
+#include "priv.h"
+#include "trace.h"
+
+#define BARTER_FIRST_WARNING	(10 * HZ)
+#define BARTER_NEXT_WARNING	(60 * HZ)
+
+/* Reasons that may be given several times at once and end as often. */
+#define BARTER_REASONS_NEST	(BARTER_REASON_CONFIG | BARTER_REASON_RESET)
+
+#ifdef CONFIG_LOCKDEP
+static struct lock_class_key barter_revoke_key;
+static struct lockdep_map barter_revoke_map =
+	STATIC_LOCKDEP_MAP_INIT("barter_revoke_wait", &barter_revoke_key);
+
+/*
+ * The wait of a revoke is a lock to lockdep: held by whoever has been told to
+ * let go, taken by whoever waits for that.
+ */
+#define barter_revoke_acquire()	lock_map_acquire(&barter_revoke_map)
+#define barter_revoke_release()	lock_map_release(&barter_revoke_map)
+#else
+#define barter_revoke_acquire()	do { } while (0)
+#define barter_revoke_release()	do { } while (0)
+#endif
+
+/**
+ * barter_revoke_notify - tell all importers to let go
+ * @buf: the buffer, its dma_resv held
+ *
+ * An importer that lets go right here must not need what a waiting revoke may
+ * hold; lockdep is told of that by the map around the call.
+ */
+void barter_revoke_notify(struct barter_buf *buf)
+{
+	dma_resv_assert_held(buf->dmabuf->resv);
+
+	barter_revoke_acquire();
+	barter_dma_buf_invalidate(buf->dmabuf);
+	barter_revoke_release();
+}
+
+/*
+ * Every buffer of the exporter that is not being released, with a reference, on
+ * a list of the caller's.
+ */
+static void barter_revoke_collect(struct barter_exporter *exp,
+				  struct list_head *bufs)
+{
+	struct barter_buf *buf;
+
+	lockdep_assert_held(&exp->lock);
+
+	spin_lock(&exp->list_lock);
+	list_for_each_entry(buf, &exp->bufs, exp_node) {
+		/* One that is being released has no map and no VMA left. */
+		if (barter_buf_get(buf))
+			list_add_tail(&buf->revoke_node, bufs);
+	}
+	spin_unlock(&exp->list_lock);
+}
+
+/* The last fput() is deferred by the VFS, so no buffer is released in here. */
+static void barter_revoke_drop(struct list_head *bufs)
+{
+	struct barter_buf *buf, *next;
+
+	list_for_each_entry_safe(buf, next, bufs, revoke_node) {
+		list_del_init(&buf->revoke_node);
+		barter_buf_put(buf);
+	}
+}
+
+/* Fences that are there now; those of later count no more. */
+static void barter_revoke_fences(struct barter_buf *buf)
+{
+	buf->fences = NULL;
+	buf->nr_fences = 0;
+	if (dma_resv_get_fences(buf->dmabuf->resv, DMA_RESV_USAGE_BOOKKEEP,
+				&buf->nr_fences, &buf->fences))
+		buf->nr_fences = UINT_MAX;	/* no memory for the list */
+}
+
+static void barter_revoke_put_fences(struct barter_buf *buf)
+{
+	unsigned int i;
+
+	if (buf->nr_fences != UINT_MAX) {
+		for (i = 0; i < buf->nr_fences; i++)
+			dma_fence_put(buf->fences[i]);
+		kfree(buf->fences);
+	}
+	buf->fences = NULL;
+	buf->nr_fences = 0;
+}
+
+static void barter_revoke_mark(struct barter_buf *buf, u32 reasons)
+{
+	dma_resv_lock(buf->dmabuf->resv, NULL);
+	buf->reasons = reasons;
+	if (reasons & BARTER_REASONS_FINAL)
+		WRITE_ONCE(buf->final, true);
+	if (buf->state == BARTER_STATE_OK) {
+		buf->state = BARTER_STATE_REVOKING;
+		buf->generation++;
+		buf->drained = false;
+		barter_revoke_notify(buf);
+	} else if (!buf->drained && buf->state == BARTER_STATE_REVOKED) {
+		/* A killed revoke left it half way; they know already. */
+		buf->state = BARTER_STATE_REVOKING;
+		buf->generation++;
+	}
+	if (!buf->drained)
+		barter_revoke_fences(buf);
+	dma_resv_unlock(buf->dmabuf->resv);
+}
+
+/* What a waiting revoke has come to; one for all its buffers. */
+struct barter_wait {
+	const char *reason;
+	bool killable;
+	unsigned long start;
+	unsigned long warn_after;
+};
+
+static void barter_wait_warn(struct barter_wait *wait, struct barter_buf *buf,
+			     const char *blocker)
+{
+	unsigned long waited = (jiffies - wait->start) / HZ;
+
+	if (time_before(jiffies, wait->start + wait->warn_after))
+		return;
+	dev_warn(&buf->pdev->dev,
+		 "barter: revoke (%s) has waited %lu s for %s to let go of buffer %llu\n",
+		 wait->reason, waited, blocker, buf->id);
+	wait->warn_after += BARTER_NEXT_WARNING;
+}
+
+struct barter_fence_wait {
+	struct dma_fence_cb cb;
+	struct completion done;
+};
+
+static void barter_fence_done(struct dma_fence *fence, struct dma_fence_cb *cb)
+{
+	complete(&container_of(cb, struct barter_fence_wait, cb)->done);
+}
+
+static int barter_wait_fence(struct barter_wait *wait, struct barter_buf *buf,
+			     struct dma_fence *fence)
+{
+	struct barter_fence_wait fw;
+	char name[BARTER_NAME_LENGTH];
+	int ret = 0;
+
+	init_completion(&fw.done);
+	if (dma_fence_add_callback(fence, &fw.cb, barter_fence_done))
+		return 0;
+
+	trace_barter_wait_fence(buf->id, fence->context, fence->seqno);
+	for (;;) {
+		long left = wait->killable ?
+			wait_for_completion_killable_timeout(&fw.done, HZ) :
+			wait_for_completion_timeout(&fw.done, HZ);
+
+		if (left > 0)
+			return 0;
+		if (left < 0) {
+			ret = -EINTR;
+			break;
+		}
+		barter_fence_name(fence, name, sizeof(name));
+		barter_wait_warn(wait, buf, name);
+	}
+	if (!dma_fence_remove_callback(fence, &fw.cb))
+		wait_for_completion(&fw.done);
+	return ret;
+}
+
+static int barter_wait_fences(struct barter_wait *wait, struct barter_buf *buf)
+{
+	unsigned int i;
+	int ret = 0;
+
+	if (buf->nr_fences == UINT_MAX) {
+		/*
+		 * There was no memory to remember which fences count: wait for
+		 * all, one bounded sleep after the other.
+		 */
+		while (!ret && !dma_resv_test_signaled(buf->dmabuf->resv,
+						       DMA_RESV_USAGE_BOOKKEEP)) {
+			if (wait->killable && fatal_signal_pending(current))
+				ret = -EINTR;
+			else
+				schedule_timeout_uninterruptible(HZ / 50 + 1);
+			barter_wait_warn(wait, buf, "a fence");
+		}
+		return ret;
+	}
+	for (i = 0; i < buf->nr_fences && !ret; i++)
+		ret = barter_wait_fence(wait, buf, buf->fences[i]);
+	return ret;
+}
+
+static int barter_wait_maps(struct barter_wait *wait, struct barter_buf *buf)
+{
+	char name[BARTER_NAME_LENGTH];
+	long left;
+
+	if (!READ_ONCE(buf->maps))
+		return 0;
+
+	trace_barter_wait_maps(buf->id, buf->maps);
+	for (;;) {
+		left = wait->killable ?
+			wait_event_killable_timeout(buf->idle,
+						    !READ_ONCE(buf->maps), HZ) :
+			wait_event_timeout(buf->idle,
+					   !READ_ONCE(buf->maps), HZ);
+		if (left > 0)
+			return 0;
+		if (left < 0)
+			return -EINTR;
+		if (time_before(jiffies, wait->start + wait->warn_after))
+			continue;
+		dma_resv_lock(buf->dmabuf->resv, NULL);
+		barter_buf_blocker(buf, name, sizeof(name));
+		dma_resv_unlock(buf->dmabuf->resv);
+		barter_wait_warn(wait, buf, name);
+	}
+}
+
+static int barter_revoke_wait(struct list_head *bufs, u32 reason, bool killable)
+{
+	char name[BARTER_NAME_LENGTH];
+	struct barter_wait wait = {
+		.reason = name,
+		.killable = killable,
+		.start = jiffies,
+		.warn_after = BARTER_FIRST_WARNING,
+	};
+	struct barter_buf *buf;
+	int ret = 0;
+
+	barter_reasons_print(reason, name, sizeof(name));
+
+	barter_revoke_acquire();
+	barter_revoke_release();
+	might_sleep();
+
+	list_for_each_entry(buf, bufs, revoke_node) {
+		if (buf->drained)
+			continue;
+		if (!ret)
+			ret = barter_wait_fences(&wait, buf);
+		if (!ret)
+			ret = barter_wait_maps(&wait, buf);
+		barter_revoke_put_fences(buf);
+	}
+	return ret;
+}
+
+/* Give every buffer the reasons of now; the state follows from them. */
+static void barter_revoke_settle(struct list_head *bufs, u32 reasons, bool done)
+{
+	struct barter_buf *buf;
+
+	list_for_each_entry(buf, bufs, revoke_node) {
+		u32 state;
+
+		dma_resv_lock(buf->dmabuf->resv, NULL);
+		if (!buf->final)
+			buf->reasons = reasons;
+		if (done)
+			buf->drained = true;
+		state = buf->final && buf->drained ? BARTER_STATE_DEAD :
+			buf->reasons ? BARTER_STATE_REVOKED : BARTER_STATE_OK;
+		if (state != buf->state) {
+			buf->state = state;
+			buf->generation++;
+		}
+		dma_resv_unlock(buf->dmabuf->resv);
+	}
+}
+
+/* Dead buffers are nobody's business any more. */
+static void barter_revoke_forget(struct barter_exporter *exp,
+				 struct list_head *bufs)
+{
+	struct barter_buf *buf;
+
+	spin_lock(&exp->list_lock);
+	list_for_each_entry(buf, bufs, revoke_node)
+		list_del_init(&buf->exp_node);
+	spin_unlock(&exp->list_lock);
+}
+
+/* Returns false if it was in force already and does not count. */
+static bool barter_reason_add(struct barter_exporter *exp, u32 reason)
+{
+	bool added = !(exp->reasons & reason) || reason & BARTER_REASONS_NEST;
+
+	if (reason & BARTER_REASONS_NEST)
+		exp->depth[ilog2(reason)]++;
+	exp->reasons |= reason;
+	return added;
+}
+
+static void barter_reason_remove(struct barter_exporter *exp, u32 reason)
+{
+	if (reason & BARTER_REASONS_NEST) {
+		if (WARN_ON_ONCE(!exp->depth[ilog2(reason)]))
+			return;
+		if (--exp->depth[ilog2(reason)])
+			return;
+	}
+	exp->reasons &= ~reason;
+}
+
+/**
+ * barter_exporter_revoke - take all buffers of a device back
+ * @exp: the exporter
+ * @reason: one BARTER_REASON_* bit. CONFIG and RESET count how often they were
+ *	given; the others are on or off. CLOSED and GONE are final for the
+ *	buffers that exist.
+ * @flags: BARTER_REVOKE_KILLABLE
+ *
+ * When it returns 0, no DMA mapping, no fence from before the call, and no CPU
+ * mapping made through barter reaches the memory, and none will before the
+ * matching barter_exporter_restore(). An importer that does not let go is named
+ * in the kernel log after 10 seconds, then every minute.
+ *
+ * Context: process; sleeps for as long as importers take. The caller may hold
+ * the driver's access lock and the device_lock, but no dma_resv.
+ *
+ * Return: 0, or -EINTR with BARTER_REVOKE_KILLABLE: then this call's @reason
+ * does not count and must not be restored, the operation must not be begun, and
+ * buffers stay revoked until a later revoke and restore come to their end.
+ */
+int barter_exporter_revoke(struct barter_exporter *exp, u32 reason,
+			   unsigned int flags)
+{
+	bool killable = flags & BARTER_REVOKE_KILLABLE;
+	struct barter_buf *buf;
+	LIST_HEAD(bufs);
+	bool added;
+	int ret;
+
+	if (WARN_ON_ONCE(!is_power_of_2(reason) ||
+			 reason >= 1U << BARTER_NR_REASONS))
+		return -EINVAL;
+
+	if (!killable)
+		mutex_lock(&exp->lock);
+	else if (mutex_lock_killable(&exp->lock))
+		return -EINTR;
+
+	trace_barter_revoke_start(exp->pdev, reason, exp->reasons, 0);
+	added = barter_reason_add(exp, reason);
+	barter_revoke_collect(exp, &bufs);
+	list_for_each_entry(buf, &bufs, revoke_node)
+		barter_revoke_mark(buf, exp->reasons);
+	ret = barter_revoke_wait(&bufs, reason, killable);
+	list_for_each_entry(buf, &bufs, revoke_node)
+		if (!buf->drained)
+			barter_buf_zap(buf);
+
+	if (ret) {
+		if (added)
+			barter_reason_remove(exp, reason);
+		exp->reasons |= BARTER_REASON_INTERRUPTED;
+	} else {
+		exp->reasons &= ~BARTER_REASON_INTERRUPTED;
+	}
+	barter_revoke_settle(&bufs, exp->reasons, !ret);
+	if (reason & BARTER_REASONS_FINAL && !ret)
+		barter_revoke_forget(exp, &bufs);
+	trace_barter_revoke_end(exp->pdev, reason, exp->reasons, ret);
+	barter_revoke_drop(&bufs);
+	mutex_unlock(&exp->lock);
+	return ret;
+}
+BARTER_EXPORT(barter_exporter_revoke);
+
+/**
+ * barter_exporter_restore - a reason against lending is over
+ * @exp: the exporter
+ * @reason: one BARTER_REASON_* bit, as given to barter_exporter_revoke()
+ *
+ * If it was the last reason, buffers are usable again, except dead ones. No
+ * importer is called. Clearing CLOSED also clears what an earlier user of the
+ * device may have left behind (ERROR, INTERRUPTED). Context: process; waits for
+ * a revoke that runs. Same locks as barter_exporter_revoke().
+ */
+void barter_exporter_restore(struct barter_exporter *exp, u32 reason)
+{
+	LIST_HEAD(bufs);
+
+	if (WARN_ON_ONCE(!is_power_of_2(reason) ||
+			 reason >= 1U << BARTER_NR_REASONS))
+		return;
+
+	mutex_lock(&exp->lock);
+	barter_reason_remove(exp, reason);
+	if (reason == BARTER_REASON_CLOSED)
+		exp->reasons &= ~(BARTER_REASON_ERROR |
+				  BARTER_REASON_INTERRUPTED);
+	barter_revoke_collect(exp, &bufs);
+	barter_revoke_settle(&bufs, exp->reasons, false);
+	trace_barter_restore(exp->pdev, reason, exp->reasons, 0);
+	barter_revoke_drop(&bufs);
+	mutex_unlock(&exp->lock);
+}
+BARTER_EXPORT(barter_exporter_restore);
+
+/**
+ * barter_revoke_lockdep_init - declare the lock order to lockdep
+ *
+ * Takes the locks once in the order of doc/locking.md, so that a wrong order
+ * anywhere is reported the first time it happens, not the first time it hangs.
+ */
+void barter_revoke_lockdep_init(void)
+{
+#ifdef CONFIG_LOCKDEP
+	static struct barter_exporter exp;
+	struct mm_struct *mm = current->mm;
+	struct dma_resv resv;
+
+	barter_exporter_mutex_init(&exp.lock);
+	dma_resv_init(&resv);
+
+	if (mm)
+		mmap_read_lock(mm);
+	mutex_lock(&exp.lock);
+	barter_revoke_acquire();
+	barter_revoke_release();
+	dma_resv_lock(&resv, NULL);
+	barter_revoke_acquire();
+	barter_revoke_release();
+	dma_resv_unlock(&resv);
+	mutex_unlock(&exp.lock);
+	if (mm)
+		mmap_read_unlock(mm);
+
+	dma_resv_fini(&resv);
+	mutex_destroy(&exp.lock);
+#endif
+}

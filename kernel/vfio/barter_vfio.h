@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Copyright (c) 2026 the barter developers
+ *
+ * barter-vfio-pci: a vfio-pci variant driver that lends BARs.
+ */
+#ifndef BARTER_VFIO_H
+#define BARTER_VFIO_H
+
+#include <linux/barter.h>
+#include <linux/mutex.h>
+#include <linux/vfio_pci_core.h>
+
+/**
+ * struct barter_vfio - one device
+ * @core: what vfio-pci-core works on; first, and the device's drvdata
+ * @exp: lends the device's memory
+ * @state_lock: orders the readings of the device's state that become the
+ *	reasons MEMORY and LOW_POWER. Taken with memory_lock held or not, inside
+ *	it; the exporter mutex comes under it.
+ * @open: vfio-pci-core's copy of config space exists; under @state_lock
+ * @af_cap: position of the Advanced Features capability, 0 without
+ */
+struct barter_vfio {
+	struct vfio_pci_core_device core;
+	struct barter_exporter exp;
+	struct mutex state_lock;
+	bool open;
+	u8 af_cap;
+};
+
+static inline struct barter_vfio *barter_vfio_from_vdev(struct vfio_device *vdev)
+{
+	return container_of(vdev, struct barter_vfio, core.vdev);
+}
+
+/*
+ * hooks.c. The counter is of config writes whose bytes changed between our look
+ * at them and core's, so that memory went off before importers had let go.
+ */
+extern atomic_t barter_vfio_config_races;
+extern const struct pci_error_handlers barter_vfio_err_handlers;
+extern const struct barter_exporter_ops barter_vfio_exporter_ops;
+void barter_vfio_update(struct barter_vfio *bv, unsigned int flags);
+ssize_t barter_vfio_write(struct vfio_device *vdev, const char __user *buf,
+			  size_t count, loff_t *ppos);
+long barter_vfio_ioctl(struct vfio_device *vdev, unsigned int cmd,
+		       unsigned long arg);
+
+/* features.c */
+int barter_vfio_feature(struct vfio_device *vdev, u32 flags, void __user *arg,
+			size_t argsz);
+
+#endif /* BARTER_VFIO_H */

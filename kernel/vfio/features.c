@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Copyright (c) 2026 the barter developers
+ *
+ * VFIO_DEVICE_FEATURE: lending BARs, and the power features that take them away.
+ */
+#include <linux/pci.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include "barter_vfio.h"
+#include "../compat/compat_vfio.h"
+
+static int barter_vfio_claim(struct barter_vfio *bv, unsigned int bar)
+{
+	int ret;
+
+	if (!pci_resource_len(bv->core.pdev, bar))
+		return -ENODEV;
+	mutex_lock(&bv->state_lock);
+	ret = barter_vfio_claim_bar(&bv->core, bar);
+	mutex_unlock(&bv->state_lock);
+	return ret;
+}
+
+/* Upstream's feature 11: same layout, same errno, plus barter's own limits. */
+static int barter_vfio_export(struct barter_vfio *bv, u32 flags,
+			      struct vfio_device_feature_dma_buf __user *arg,
+			      size_t argsz)
+{
+	struct vfio_device_feature_dma_buf req;
+	struct barter_range *ranges;
+	int ret;
+
+	/* One layout, two names: the ranges go to core as they are. */
+	static_assert(sizeof(struct barter_range) ==
+		      sizeof(struct vfio_region_dma_range));
+	static_assert(offsetof(struct barter_range, length) ==
+		      offsetof(struct vfio_region_dma_range, length));
+
+	ret = vfio_check_feature(flags, argsz, VFIO_DEVICE_FEATURE_GET,
+				 sizeof(req));
+	if (ret != 1)
+		return ret;
+	if (copy_from_user(&req, arg, sizeof(req)))
+		return -EFAULT;
+	if (!req.nr_ranges || req.flags)
+		return -EINVAL;
+	if (req.region_index >= PCI_STD_NUM_BARS)
+		return -ENODEV;
+	if (req.nr_ranges > BARTER_MAX_RANGES)
+		return -E2BIG;
+
+	ranges = kvmalloc_array(req.nr_ranges, sizeof(*ranges),
+				GFP_KERNEL_ACCOUNT);
+	if (!ranges)
+		return -ENOMEM;
+	if (copy_from_user(ranges, arg->dma_ranges,
+			   req.nr_ranges * sizeof(*ranges))) {
+		ret = -EFAULT;
+		goto out_free;
+	}
+
+	ret = barter_vfio_claim(bv, req.region_index);
+	if (ret)
+		goto out_free;
+	ret = barter_export_fd(&bv->exp, req.region_index, ranges,
+			       req.nr_ranges, req.open_flags);
+out_free:
+	kvfree(ranges);
+	return ret;
+}
+
+/* What memory was can be reached no more once this has begun. */
+static int barter_vfio_low_power(struct barter_vfio *bv, u32 flags,
+				 void __user *arg, size_t argsz)
+{
+	int ret;
+
+	if (flags & VFIO_DEVICE_FEATURE_PROBE ||
+	    !(flags & VFIO_DEVICE_FEATURE_SET))
+		return vfio_pci_core_ioctl_feature(&bv->core.vdev, flags, arg,
+						   argsz);
+
+	ret = barter_exporter_revoke(&bv->exp, BARTER_REASON_CONFIG,
+				     BARTER_REVOKE_KILLABLE);
+	if (ret)
+		return ret;
+	ret = vfio_pci_core_ioctl_feature(&bv->core.vdev, flags, arg, argsz);
+	barter_vfio_update(bv, 0);
+	barter_exporter_restore(&bv->exp, BARTER_REASON_CONFIG);
+	return ret;
+}
+
+/**
+ * barter_vfio_feature - vfio_device_ops.device_feature
+ * @vdev: the device
+ * @flags: VFIO_DEVICE_FEATURE_* number and operation
+ * @arg: the caller's data
+ * @argsz: bytes at @arg
+ *
+ * Return: what the feature says; -ENOTTY for one that nobody here knows.
+ */
+int barter_vfio_feature(struct vfio_device *vdev, u32 flags, void __user *arg,
+			size_t argsz)
+{
+	struct barter_vfio *bv = barter_vfio_from_vdev(vdev);
+	int ret;
+
+	switch (flags & VFIO_DEVICE_FEATURE_MASK) {
+	case VFIO_DEVICE_FEATURE_DMA_BUF:
+		return barter_vfio_export(bv, flags, arg, argsz);
+	case VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY:
+	case VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY_WITH_WAKEUP:
+		return barter_vfio_low_power(bv, flags, arg, argsz);
+	case VFIO_DEVICE_FEATURE_LOW_POWER_EXIT:
+		ret = vfio_pci_core_ioctl_feature(vdev, flags, arg, argsz);
+		barter_vfio_update(bv, BARTER_REVOKE_KILLABLE);
+		return ret;
+	default:
+		return vfio_pci_core_ioctl_feature(vdev, flags, arg, argsz);
+	}
+}
