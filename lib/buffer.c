@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
+/*
+ * Copyright (c) 2026 the barter developers
+ *
+ * For whoever merely holds a dma-buf fd: its length, a mapping, how it stands.
+ */
+#include "internal.h"
+
+#include <linux/magic.h>
+#include <stdlib.h>
+#include <sys/types.h>
+#include <sys/vfs.h>
+
+#ifndef DMA_BUF_MAGIC
+#define DMA_BUF_MAGIC 0x444d4142
+#endif
+
+BARTER_API int barter_buffer_length(int fd, uint64_t *length)
+{
+	struct statfs where;
+	off_t end;
+
+	if (fstatfs(fd, &where))
+		return -errno;
+	/* The library works with every kind of dma-buf, but with no other file. */
+	if ((uint64_t)where.f_type != DMA_BUF_MAGIC)
+		return -EINVAL;
+	end = lseek(fd, 0, SEEK_END);
+	if (end <= 0)
+		return end ? -errno : -EINVAL;
+	*length = (uint64_t)end;
+	return 0;
+}
+
+BARTER_API int barter_buffer_ranges(int control, int fd,
+				    struct barter_range **ranges,
+				    uint32_t *nr_ranges)
+{
+	struct barter_info info = { .size = sizeof(info), .dmabuf_fd = fd };
+	struct barter_range *array;
+	int ret;
+
+	ret = barter_buffer_info(control, &info);
+	if (ret)
+		return ret;
+	/* The ranges of a buffer never change. */
+	array = calloc(info.out_nr_ranges ? info.out_nr_ranges : 1,
+		       sizeof(*array));
+	if (!array)
+		return -ENOMEM;
+	info.ranges = (uintptr_t)array;
+	info.nr_ranges = info.out_nr_ranges;
+	ret = barter_buffer_info(control, &info);
+	if (ret) {
+		free(array);
+		return ret;
+	}
+	*ranges = array;
+	*nr_ranges = info.nr_ranges;
+	return 0;
+}
+
+/*
+ * Where the mapping should lie modulo a huge page. In a buffer of many ranges
+ * the largest decides; without /dev/barter assume that the buffer begins at
+ * the BAR's begin.
+ */
+static uint64_t align_offset(int fd, uint64_t offset)
+{
+	struct barter_range *ranges;
+	uint64_t start = 0, best = 0, answer = offset;
+	uint32_t nr, i;
+
+	if (barter_buffer_ranges(-1, fd, &ranges, &nr))
+		return offset;
+	for (i = 0; i < nr; i++) {
+		if (ranges[i].length > best) {
+			best = ranges[i].length;
+			answer = ranges[i].offset - start + offset;
+		}
+		start += ranges[i].length;
+	}
+	free(ranges);
+	return answer;
+}
+
+BARTER_API int barter_buffer_map(int fd, uint64_t offset, uint64_t length,
+				 int prot, void **address)
+{
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+	uint64_t whole, align;
+	int ret;
+
+	ret = barter_buffer_length(fd, &whole);
+	if (ret)
+		return ret;
+	if (!length)
+		length = offset < whole ? whole - offset : 0;
+	if (!length || offset % page || offset > whole ||
+	    length > whole - offset)
+		return -EINVAL;
+	align = length >= 2ULL << 20 ? align_offset(fd, offset) : offset;
+	return barter_map_aligned(fd, offset, align, length, prot, address);
+}

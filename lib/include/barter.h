@@ -1,0 +1,781 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR MIT */
+/*
+ * Copyright (c) 2026 the barter developers
+ *
+ * libbarter: lend PCI device memory as dma-bufs, and use what was lent.
+ *
+ * Rules that hold for every call:
+ *
+ *  - Functions that can fail return 0 or a negative errno, and then leave what
+ *    their output arguments point at unchanged. errno itself means nothing.
+ *  - The library never prints, never ends the process, installs no signal
+ *    handler and starts no thread. Different objects may be used by different
+ *    threads at the same time; one object by one thread at a time.
+ *  - Offsets and lengths are in bytes. A BAR is named by its index 0..5.
+ *  - PCI addresses are written DOMAIN:BUS:SLOT.FUNCTION in hexadecimal; the
+ *    domain may be left out ("01:00.0" is "0000:01:00.0").
+ *  - Every fd that the library opens is close-on-exec.
+ *  - Structures that begin with @size are filled with sizeof() by the caller,
+ *    so that a program and a library of different age understand each other.
+ *
+ * Environment, for tests; ignored in set-user-ID programs:
+ *
+ *  BARTER_SYSFS  use this folder instead of /sys
+ *  BARTER_DEV    use this folder instead of /dev
+ */
+#ifndef BARTER_H
+#define BARTER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* First, so that <linux/barter.h> sees whether feature 11 is declared. */
+#include <linux/vfio.h>
+#include <linux/barter.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** BARTER_DRIVER - the driver whose devices can be lent */
+#define BARTER_DRIVER "barter-vfio-pci"
+
+/** BARTER_BARS - number of BARs of a PCI function */
+#define BARTER_BARS 6
+
+/** BARTER_BDF_LENGTH - room for a PCI address as text, with the final NUL */
+#define BARTER_BDF_LENGTH 16
+
+/**
+ * barter_version() - version of the library that runs
+ *
+ * Return: text such as "0.1.0"; static.
+ */
+const char *barter_version(void);
+
+/* ---- PCI addresses ---------------------------------------------------- */
+
+/**
+ * struct barter_bdf - a PCI address
+ * @domain: PCI domain
+ * @bus: bus
+ * @devfn: slot << 3 | function
+ */
+struct barter_bdf {
+	uint32_t domain;
+	uint8_t bus;
+	uint8_t devfn;
+};
+
+/**
+ * barter_bdf_parse() - read a PCI address
+ * @text: "0000:01:00.0" or "01:00.0"
+ * @bdf: where it goes
+ *
+ * Return: 0, or -EINVAL if @text is not a PCI address.
+ */
+int barter_bdf_parse(const char *text, struct barter_bdf *bdf);
+
+/**
+ * barter_bdf_format() - write a PCI address
+ * @bdf: the address
+ * @text: room for BARTER_BDF_LENGTH bytes
+ *
+ * Return: @text.
+ */
+char *barter_bdf_format(const struct barter_bdf *bdf, char *text);
+
+/* ---- Devices ---------------------------------------------------------- */
+
+/**
+ * struct barter_device - an open VFIO device; opaque
+ */
+struct barter_device;
+
+/** BARTER_OPEN_MEMORY - turn memory decoding on */
+#define BARTER_OPEN_MEMORY	(1U << 0)
+/** BARTER_OPEN_MASTER - turn bus mastering on: the device may do DMA */
+#define BARTER_OPEN_MASTER	(1U << 1)
+/** BARTER_OPEN_GROUP - only through group and container (/dev/vfio/N) */
+#define BARTER_OPEN_GROUP	(1U << 2)
+/** BARTER_OPEN_CDEV - only through /dev/vfio/devices/vfioN and iommufd */
+#define BARTER_OPEN_CDEV	(1U << 3)
+
+/**
+ * barter_device_open() - open a device that is bound to a VFIO driver
+ * @bdf: its PCI address
+ * @flags: BARTER_OPEN_*
+ * @device: where the handle goes; barter_device_close() releases it
+ *
+ * Takes the character device with iommufd where the kernel has both, else the
+ * group with a type 1 (v2) container. Everything but lending works with any
+ * VFIO driver; lending needs BARTER_DRIVER.
+ *
+ * Return: 0, or -EINVAL (@bdf or @flags malformed), -ENODEV (no such device),
+ * -ENXIO (not bound to a VFIO driver, or no IOMMU group), -EACCES (no
+ * permission for the VFIO node), -EBUSY (somebody else has the device, or its
+ * group), -EPERM (the group is not viable: another device of it is bound to a
+ * driver that is not for VFIO; or interrupts are not isolated),
+ * -EOPNOTSUPP (the way asked for by @flags does not exist), -ENOMEM.
+ */
+int barter_device_open(const char *bdf, uint32_t flags,
+		       struct barter_device **device);
+
+/**
+ * barter_device_open_beside() - open a device in another's address space
+ * @bdf: its PCI address
+ * @flags: BARTER_OPEN_*; the way (group or cdev) is that of @other
+ * @other: open device whose container (or iommufd address space) is shared;
+ *	it may be closed first
+ * @device: where the handle goes
+ *
+ * For two devices of one IOMMU group this is the only way for one process to
+ * have both open.
+ *
+ * Return: as barter_device_open().
+ */
+int barter_device_open_beside(const char *bdf, uint32_t flags,
+			      struct barter_device *other,
+			      struct barter_device **device);
+
+/**
+ * barter_device_close() - close a device
+ * @device: handle, or NULL; invalid afterwards
+ *
+ * When no copy of the device's fd is left, every buffer that was exported
+ * from the device is dead for ever, whoever holds it.
+ */
+void barter_device_close(struct barter_device *device);
+
+/**
+ * barter_device_fd() - the VFIO device fd
+ * @device: handle
+ *
+ * Return: the fd; the handle keeps owning it.
+ */
+int barter_device_fd(const struct barter_device *device);
+
+/**
+ * barter_device_name() - the device's full PCI address
+ * @device: handle
+ *
+ * Return: text that lives as long as the handle.
+ */
+const char *barter_device_name(const struct barter_device *device);
+
+/**
+ * barter_device_is_cdev() - by which way the device was opened
+ * @device: handle
+ *
+ * Return: 1 for the character device, 0 for group and container.
+ */
+int barter_device_is_cdev(const struct barter_device *device);
+
+/**
+ * struct barter_region - a region of a device
+ * @index: VFIO region index; 0..5 are the BARs
+ * @flags: VFIO_REGION_INFO_FLAG_*
+ * @length: bytes; 0 if the device lacks it
+ * @offset: where it begins in the device fd's file
+ */
+struct barter_region {
+	uint32_t index;
+	uint32_t flags;
+	uint64_t length;
+	uint64_t offset;
+};
+
+/**
+ * barter_device_region() - describe a region
+ * @device: handle
+ * @index: VFIO region index
+ * @region: where the answer goes
+ *
+ * Return: 0, -EINVAL (no such index).
+ */
+int barter_device_region(struct barter_device *device, uint32_t index,
+			 struct barter_region *region);
+
+/**
+ * barter_device_map() - map a piece of a BAR
+ * @device: handle
+ * @bar: BAR index
+ * @offset: first byte, a multiple of the page size
+ * @length: bytes; rounded up to whole pages
+ * @prot: PROT_READ, PROT_WRITE
+ * @address: where the address goes; barter_unmap() releases it
+ *
+ * The address is aligned so that the kernel can use huge pages.
+ *
+ * Return: 0, -ENODEV (no such BAR), -EINVAL (outside the BAR, misaligned),
+ * -EOPNOTSUPP (the BAR cannot be mapped), or what mmap() gives.
+ */
+int barter_device_map(struct barter_device *device, uint32_t bar,
+		      uint64_t offset, uint64_t length, int prot,
+		      void **address);
+
+/**
+ * barter_unmap() - undo barter_device_map() or barter_buffer_map()
+ * @address: what the call gave
+ * @length: what the call was asked for
+ *
+ * Return: 0 or -EINVAL.
+ */
+int barter_unmap(void *address, uint64_t length);
+
+/**
+ * barter_device_config_read() - read configuration space
+ * @device: handle
+ * @offset: first byte
+ * @data: where the bytes go
+ * @length: how many
+ *
+ * Return: 0, -EIO (short read), or what pread() gives.
+ */
+int barter_device_config_read(struct barter_device *device, uint64_t offset,
+			      void *data, size_t length);
+
+/**
+ * barter_device_config_write() - write configuration space
+ * @device: handle
+ * @offset: first byte
+ * @data: the bytes
+ * @length: how many
+ *
+ * Return: 0, -EIO (short write), -EINTR (killed while a buffer was taken
+ * back), or what pwrite() gives.
+ */
+int barter_device_config_write(struct barter_device *device, uint64_t offset,
+			       const void *data, size_t length);
+
+/**
+ * barter_device_set_memory() - turn memory decoding on or off
+ * @device: handle
+ * @on: 1 or 0
+ *
+ * Off revokes every buffer of the device, on restores them.
+ *
+ * Return: as barter_device_config_write().
+ */
+int barter_device_set_memory(struct barter_device *device, int on);
+
+/**
+ * barter_device_set_master() - turn bus mastering on or off
+ * @device: handle
+ * @on: 1 or 0
+ *
+ * Return: as barter_device_config_write().
+ */
+int barter_device_set_master(struct barter_device *device, int on);
+
+/**
+ * barter_device_reset() - reset the device
+ * @device: handle
+ *
+ * Revokes every buffer of the device. When the call returns nobody reaches
+ * the device's memory through a buffer; the buffers come back after it unless
+ * another cause holds.
+ *
+ * Return: 0, -EINVAL (the device has no reset of its own), -EAGAIN (somebody
+ * holds a lock), -EINTR (killed; the reset was not started).
+ */
+int barter_device_reset(struct barter_device *device);
+
+/**
+ * barter_device_dma_map() - let the device reach memory of this process
+ * @device: handle
+ * @address: page aligned
+ * @length: bytes, a multiple of the page size
+ * @iova: where the device sees it, page aligned
+ * @prot: PROT_READ (the device reads), PROT_WRITE (the device writes)
+ *
+ * With an address of a mapped BAR or buffer, the kernel keeps the physical
+ * pages in the IOMMU after a revoke: use an importer instead of this where
+ * the memory may be taken back.
+ *
+ * Return: 0, or what the kernel gives (-EEXIST, -ENOMEM, -EINVAL ...).
+ */
+int barter_device_dma_map(struct barter_device *device, void *address,
+			  uint64_t length, uint64_t iova, int prot);
+
+/**
+ * barter_device_dma_unmap() - undo barter_device_dma_map()
+ * @device: handle
+ * @iova: as given to the map
+ * @length: as given to the map
+ *
+ * Return: 0, -ENOENT (nothing mapped there), or what the kernel gives.
+ */
+int barter_device_dma_unmap(struct barter_device *device, uint64_t iova,
+			    uint64_t length);
+
+/* ---- Export ----------------------------------------------------------- */
+
+/**
+ * struct barter_export - what to lend
+ * @size: sizeof(struct barter_export)
+ * @bar: BAR index
+ * @flags: 0
+ * @open_flags: access mode of the dma-buf fd: O_RDONLY or O_RDWR; O_CLOEXEC is
+ *	always added
+ * @nr_ranges: how many @ranges
+ * @ranges: pieces of the BAR in the order in which the buffer has them; offset
+ *	and length are multiples of the page size; they may overlap
+ */
+struct barter_export {
+	size_t size;
+	uint32_t bar;
+	uint32_t flags;
+	uint32_t open_flags;
+	uint32_t nr_ranges;
+	const struct barter_range *ranges;
+};
+
+/**
+ * barter_device_can_export() - does the device's driver lend
+ * @device: handle
+ *
+ * Return: 0 if it does, else -EOPNOTSUPP (no VFIO_DEVICE_FEATURE_DMA_BUF).
+ */
+int barter_device_can_export(struct barter_device *device);
+
+/**
+ * barter_device_export() - lend pieces of a BAR as one dma-buf
+ * @device: handle
+ * @what: the pieces
+ * @fd: where the dma-buf fd goes; the caller closes it
+ *
+ * Return: 0, -EINVAL (no range, misaligned, length 0, outside the BAR, an I/O
+ * port BAR, an unknown flag), -ENODEV (no such BAR), -EOVERFLOW (offset plus
+ * length overflows), -E2BIG (over BARTER_MAX_RANGES or over
+ * BARTER_MAX_OVERCOMMIT times the BAR), -EOPNOTSUPP (the driver does not
+ * lend), -ENOSPC, -ENOMEM, -EMFILE, -EINTR.
+ */
+int barter_device_export(struct barter_device *device,
+			 const struct barter_export *what, int *fd);
+
+/* ---- Buffers: for whoever merely holds a dma-buf fd ------------------- */
+
+/**
+ * barter_control_open() - open /dev/barter
+ * @control: where the fd goes; the caller closes it
+ *
+ * Only needed to keep it open, for example in a process that will lose access
+ * to /dev: each call below takes -1 and then opens it itself.
+ *
+ * Return: 0, -ENOENT (barter.ko is not loaded), -EACCES.
+ */
+int barter_control_open(int *control);
+
+/**
+ * barter_buffer_length() - bytes in a dma-buf
+ * @fd: any dma-buf
+ * @length: where the answer goes
+ *
+ * Return: 0, -EBADF, -EINVAL (not a dma-buf).
+ */
+int barter_buffer_length(int fd, uint64_t *length);
+
+/**
+ * barter_buffer_map() - map a piece of a dma-buf
+ * @fd: the buffer
+ * @offset: first byte, a multiple of the page size
+ * @length: bytes, rounded up to whole pages; 0 for all from @offset on
+ * @prot: PROT_READ, PROT_WRITE
+ * @address: where the address goes; barter_unmap() releases it
+ *
+ * The address is congruent to @offset modulo 2 MiB, or 1 GiB for pieces that
+ * large, so that the kernel can use huge pages where the device's memory lies
+ * the same way. While the buffer is revoked an access raises SIGBUS.
+ *
+ * Return: 0, -EINVAL (outside the buffer, misaligned), -EACCES (the fd lacks
+ * the right), -EBADFD (the buffer is dead), -EBADF, -ENOMEM.
+ */
+int barter_buffer_map(int fd, uint64_t offset, uint64_t length, int prot,
+		      void **address);
+
+/**
+ * barter_buffer_info() - how a buffer stands
+ * @control: fd of /dev/barter, or -1
+ * @info: @size and @dmabuf_fd are set by the caller, also @ranges and
+ *	@nr_ranges if wanted; the rest of the input is 0
+ *
+ * Return: 0, -EINVAL (not a barter dma-buf), -EBADF, -ENOENT (barter.ko is not
+ * loaded), -EACCES, -E2BIG, -EINTR.
+ */
+int barter_buffer_info(int control, struct barter_info *info);
+
+/**
+ * barter_buffer_ranges() - the pieces that a buffer is made of
+ * @control: fd of /dev/barter, or -1
+ * @fd: the buffer
+ * @ranges: where the array goes; the caller gives it to free()
+ * @nr_ranges: its length
+ *
+ * Return: as barter_buffer_info(), or -ENOMEM.
+ */
+int barter_buffer_ranges(int control, int fd, struct barter_range **ranges,
+			 uint32_t *nr_ranges);
+
+/* ---- Routes ----------------------------------------------------------- */
+
+/**
+ * barter_route_query() - can a device's DMA reach a buffer, and how
+ * @control: fd of /dev/barter, or -1
+ * @route: filled as <linux/barter.h> says, @size included
+ *
+ * Return: 0 also when there is no route (see @out_route); else as
+ * barter_buffer_info(), -EPERM (an address without CAP_SYS_ADMIN), -ENODEV.
+ */
+int barter_route_query(int control, struct barter_route *route);
+
+/**
+ * barter_route_between() - can one device's DMA reach another's memory
+ * @control: fd of /dev/barter, or -1
+ * @importer: who does the DMA
+ * @exporter: whose memory is the target
+ * @route: where the answer goes
+ *
+ * Needs CAP_SYS_ADMIN.
+ *
+ * Return: as barter_route_query().
+ */
+int barter_route_between(int control, const struct barter_bdf *importer,
+			 const struct barter_bdf *exporter,
+			 struct barter_route *route);
+
+/* ---- Names ------------------------------------------------------------ */
+
+/**
+ * barter_state_name() - word for a state
+ * @state: BARTER_STATE_*
+ *
+ * Return: "ok", "revoking", "revoked", "dead" or "unknown"; static.
+ */
+const char *barter_state_name(uint32_t state);
+
+/**
+ * barter_reason_name() - word for one reason
+ * @reason: one BARTER_REASON_* bit
+ *
+ * Return: such as "reset", or "unknown"; static.
+ */
+const char *barter_reason_name(uint32_t reason);
+
+/**
+ * barter_reasons_format() - words for a set of reasons
+ * @reasons: BARTER_REASON_* bits
+ * @text: where they go, separated by commas; empty for 0; cut if too long
+ * @length: room at @text, at least 1
+ *
+ * Return: @text.
+ */
+char *barter_reasons_format(uint32_t reasons, char *text, size_t length);
+
+/**
+ * barter_route_name() - word for a route
+ * @route: BARTER_ROUTE_*
+ *
+ * Return: "none", "bus", "host-bridge", "same-device" or "unknown"; static.
+ */
+const char *barter_route_name(uint32_t route);
+
+/**
+ * barter_why_name() - word for the reason of a route's answer
+ * @why: BARTER_WHY_*
+ *
+ * Return: such as "bridge-unknown", or "unknown"; static.
+ */
+const char *barter_why_name(uint32_t why);
+
+/* ---- The machine's PCI devices, from sysfs ---------------------------- */
+
+/**
+ * struct barter_topology - a picture of the machine's PCI tree; opaque
+ */
+struct barter_topology;
+
+/**
+ * struct barter_pci - a device in it; opaque, lives as long as the topology
+ */
+struct barter_pci;
+
+/**
+ * barter_topology_read() - take the picture
+ * @topology: where it goes; barter_topology_free() releases it
+ *
+ * Return: 0, -ENOENT (no PCI in sysfs), -ENOMEM, or what reading gives.
+ */
+int barter_topology_read(struct barter_topology **topology);
+
+/**
+ * barter_topology_free() - release a picture and every device in it
+ * @topology: the picture, or NULL
+ */
+void barter_topology_free(struct barter_topology *topology);
+
+/**
+ * barter_topology_next() - walk all devices, by ascending address
+ * @topology: the picture
+ * @after: the device before, or NULL for the first
+ *
+ * Return: the device, or NULL at the end.
+ */
+const struct barter_pci *barter_topology_next(
+		const struct barter_topology *topology,
+		const struct barter_pci *after);
+
+/**
+ * barter_topology_find() - look a device up
+ * @topology: the picture
+ * @bdf: its address
+ *
+ * Return: the device, or NULL.
+ */
+const struct barter_pci *barter_topology_find(
+		const struct barter_topology *topology,
+		const struct barter_bdf *bdf);
+
+/**
+ * barter_topology_has_iommu() - is an IOMMU at work
+ * @topology: the picture
+ *
+ * Return: 1 if at least one device is in an IOMMU group, else 0.
+ */
+int barter_topology_has_iommu(const struct barter_topology *topology);
+
+/**
+ * barter_pci_name() - full PCI address as text
+ * @pci: the device
+ *
+ * Return: text of the topology.
+ */
+const char *barter_pci_name(const struct barter_pci *pci);
+
+/**
+ * barter_pci_bdf() - PCI address
+ * @pci: the device
+ *
+ * Return: the address.
+ */
+struct barter_bdf barter_pci_bdf(const struct barter_pci *pci);
+
+/**
+ * barter_pci_vendor() - vendor id
+ * @pci: the device
+ *
+ * Return: the id.
+ */
+uint16_t barter_pci_vendor(const struct barter_pci *pci);
+
+/**
+ * barter_pci_device() - device id
+ * @pci: the device
+ *
+ * Return: the id.
+ */
+uint16_t barter_pci_device(const struct barter_pci *pci);
+
+/**
+ * barter_pci_class() - class code
+ * @pci: the device
+ *
+ * Return: class << 16 | subclass << 8 | programming interface.
+ */
+uint32_t barter_pci_class(const struct barter_pci *pci);
+
+/**
+ * barter_pci_class_name() - words for the class code
+ * @pci: the device
+ *
+ * Return: such as "NVMe controller"; static.
+ */
+const char *barter_pci_class_name(const struct barter_pci *pci);
+
+/**
+ * barter_pci_driver() - driver that is bound
+ * @pci: the device
+ *
+ * Return: text of the topology, or NULL if none is bound.
+ */
+const char *barter_pci_driver(const struct barter_pci *pci);
+
+/**
+ * barter_pci_override() - driver_override
+ * @pci: the device
+ *
+ * Return: text of the topology, or NULL if it is not set.
+ */
+const char *barter_pci_override(const struct barter_pci *pci);
+
+/**
+ * barter_pci_group() - IOMMU group
+ * @pci: the device
+ *
+ * Return: its number, or -1 if the device is in none.
+ */
+int barter_pci_group(const struct barter_pci *pci);
+
+/**
+ * barter_pci_group_type() - kind of the group's default IOMMU domain
+ * @pci: the device
+ *
+ * Return: the kernel's word, such as "DMA", "DMA-FQ", "identity"; text of the
+ * topology, or NULL if the device is in no group.
+ */
+const char *barter_pci_group_type(const struct barter_pci *pci);
+
+/**
+ * barter_pci_parent() - bridge above the device
+ * @pci: the device
+ *
+ * Return: the bridge, or NULL on a root bus.
+ */
+const struct barter_pci *barter_pci_parent(const struct barter_pci *pci);
+
+/**
+ * barter_pci_root() - host bridge above the device
+ * @pci: the device
+ *
+ * Return: the kernel's name, such as "pci0000:00"; text of the topology.
+ */
+const char *barter_pci_root(const struct barter_pci *pci);
+
+/**
+ * barter_pci_is_bridge() - is it a PCI-PCI or other bridge
+ * @pci: the device
+ *
+ * Return: 1 for class 06, else 0.
+ */
+int barter_pci_is_bridge(const struct barter_pci *pci);
+
+/**
+ * barter_pci_can_import() - may it do DMA to other devices at all
+ * @pci: the device
+ *
+ * Return: 1 for every device that is neither a bridge nor an SMBus controller.
+ */
+int barter_pci_can_import(const struct barter_pci *pci);
+
+/**
+ * barter_pci_vfio_node() - file below /dev by which VFIO opens the device
+ * @pci: the device
+ *
+ * Return: "vfio/devices/vfio3", else "vfio/12"; text of the topology, NULL if
+ * it has neither.
+ */
+const char *barter_pci_vfio_node(const struct barter_pci *pci);
+
+/** BARTER_BAR_MEMORY - memory, not I/O ports */
+#define BARTER_BAR_MEMORY	(1U << 0)
+/** BARTER_BAR_PREFETCH - prefetchable */
+#define BARTER_BAR_PREFETCH	(1U << 1)
+/** BARTER_BAR_64 - 64 bits wide */
+#define BARTER_BAR_64		(1U << 2)
+/** BARTER_BAR_UNASSIGNED - the firmware or kernel gave it no address */
+#define BARTER_BAR_UNASSIGNED	(1U << 3)
+
+/**
+ * struct barter_bar - a BAR as sysfs shows it
+ * @length: bytes
+ * @flags: BARTER_BAR_*
+ * @index: 0..5
+ */
+struct barter_bar {
+	uint64_t length;
+	uint32_t flags;
+	uint32_t index;
+};
+
+/**
+ * barter_pci_bar() - look at a BAR
+ * @pci: the device
+ * @index: 0..5
+ * @bar: where the answer goes
+ *
+ * Return: 0, -ENODEV if the device lacks it, -EINVAL.
+ */
+int barter_pci_bar(const struct barter_pci *pci, uint32_t index,
+		   struct barter_bar *bar);
+
+/* What stands between a device and lending. */
+#define BARTER_LEND_NOW		0 /* bound to BARTER_DRIVER */
+#define BARTER_LEND_BIND	1 /* "barter bind" is all it takes */
+#define BARTER_LEND_SHARED	2 /* its group has devices of other drivers */
+#define BARTER_LEND_NO_IOMMU	3 /* it is in no IOMMU group */
+#define BARTER_LEND_NO_BAR	4 /* no memory BAR of at least a page */
+#define BARTER_LEND_BRIDGE	5 /* a bridge */
+
+/**
+ * barter_pci_lendable() - can the device's BARs be lent
+ * @topology: the picture
+ * @pci: the device
+ * @text: where one line for people goes, or NULL
+ * @length: room at @text
+ *
+ * Return: BARTER_LEND_*.
+ */
+int barter_pci_lendable(const struct barter_topology *topology,
+			const struct barter_pci *pci, char *text,
+			size_t length);
+
+/**
+ * barter_lendable_name() - word for an answer of barter_pci_lendable()
+ * @lendable: BARTER_LEND_*
+ *
+ * Return: "now", "bind", "group-shared", "no-iommu", "no-bar", "bridge" or
+ * "unknown"; static.
+ */
+const char *barter_lendable_name(int lendable);
+
+/**
+ * barter_pci_blocks_group() - does it keep its group from VFIO
+ * @pci: the device
+ *
+ * Return: 1 if it is bound to a driver that does DMA for the host, so that no
+ * other device of its group can be opened; else 0.
+ */
+int barter_pci_blocks_group(const struct barter_pci *pci);
+
+/* ---- Drivers ---------------------------------------------------------- */
+
+/**
+ * barter_driver_loaded() - is a PCI driver there
+ * @driver: its name
+ *
+ * Return: 1 or 0.
+ */
+int barter_driver_loaded(const char *driver);
+
+/**
+ * barter_driver_override() - say which driver alone may take a device
+ * @bdf: the device
+ * @driver: the driver's name; NULL lets the kernel choose again
+ *
+ * Return: 0, -ENODEV, -EACCES, -EINVAL, or what writing gives.
+ */
+int barter_driver_override(const char *bdf, const char *driver);
+
+/**
+ * barter_driver_detach() - take a device from its driver
+ * @bdf: the device
+ *
+ * Return: 0 also if it has none, -ENODEV, -EACCES, or what writing gives.
+ */
+int barter_driver_detach(const char *bdf);
+
+/**
+ * barter_driver_probe() - let a device find its driver
+ * @bdf: the device
+ *
+ * That a driver was found is seen from a new barter_topology_read().
+ *
+ * Return: 0, -ENODEV, -EACCES, or what writing gives (the driver's own error).
+ */
+int barter_driver_probe(const char *bdf);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* BARTER_H */
