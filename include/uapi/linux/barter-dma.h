@@ -25,8 +25,11 @@
  * @__reserved: 0
  * @out_length: bytes in the buffer
  *
- * Errors: EBUSY (this file has a buffer already), and what attaching gives
- * (EOPNOTSUPP, EBADFD ...). Closing the file detaches.
+ * Nothing is mapped yet: the first copy does that. Closing the file detaches.
+ *
+ * Errors: EBADF, EINVAL (no dma-buf), EBUSY (this file has a buffer already),
+ * ENODEV (the driver was unbound from edu), EINTR, and what attaching gives
+ * (EOPNOTSUPP, EBADFD ...).
  */
 struct barter_dma_import {
 	__u32 size;
@@ -51,9 +54,11 @@ struct barter_dma_import {
  * Every byte crosses the bus by DMA: buffer <-> edu's own memory <-> RAM. The
  * engine takes 100 ms for each transfer of at most 2 KiB.
  *
- * Errors: ENODEV (no buffer imported, or it is revoked at present), EBADFD (it
- * is dead), EXDEV (no route), EINVAL (outside the buffer), EFAULT, EINTR, EIO
- * (the engine did not finish).
+ * Errors: ENODEV (no buffer imported, it is revoked at present, or the driver was
+ * unbound from edu), EBADFD (it is dead), EXDEV (no route), EINVAL (not whole
+ * inside the buffer, or too long; nothing was moved), EFAULT, ENOMEM, EINTR (a
+ * signal came; out_done says how far it got), EIO (the engine did not finish and
+ * is off until the driver is bound anew).
  */
 struct barter_dma_copy {
 	__u32 size;
@@ -71,7 +76,10 @@ struct barter_dma_copy {
  * @out_mapped: 1 while a DMA mapping is held
  * @out_segments: DMA segments of the present or last mapping
  * @out_maps: mappings made so far
- * @out_revokes: times that the exporter took the buffer back
+ * @out_revokes: times that the exporter told to let go, mapped or not
+ *
+ * Does not wait, also not for a transfer or a revoke. Once the driver has been
+ * unbound from edu, the counts stay as they were.
  */
 struct barter_dma_status {
 	__u32 size;
