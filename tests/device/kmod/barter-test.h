@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Copyright (c) 2026 the barter developers
+ *
+ * What barter-test.ko offers to tests: /dev/barter-test, for root only.
+ *
+ * A file plays up to BARTER_TEST_IMPORTERS importers, well-behaved and not, and
+ * owns up to BARTER_TEST_FENCES fences; closing it ends them all. Module and
+ * tests are built together, so this is no stable ABI: no sizes, no versions.
+ *
+ * Where an ioctl's argument is just an id, it is passed by value. Errors that
+ * are not named: EFAULT, ENOMEM, EINTR, ENOENT (no such id), and whatever the
+ * exporter answered to an attach, map or pin, unchanged.
+ */
+#ifndef BARTER_TEST_H
+#define BARTER_TEST_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+#define BARTER_TEST_IOC_TYPE	0xBC
+
+#define BARTER_TEST_IMPORTERS	16
+#define BARTER_TEST_FENCES	16
+#define BARTER_TEST_SEGMENTS	64
+#define BARTER_TEST_FOREIGN_MAX	(1U << 20)
+
+/*
+ * Kinds of importers. Without a flag: a PCI device, dynamic, takes peer-to-peer
+ * memory, and unmaps inside the invalidate callback.
+ */
+#define BARTER_TEST_F_PLATFORM	(1U << 0) /* no PCI device: one of the module's own */
+#define BARTER_TEST_F_STATIC	(1U << 1) /* no importer ops: cannot be told */
+#define BARTER_TEST_F_NO_P2P	(1U << 2) /* dynamic, allow_peer2peer false */
+#define BARTER_TEST_F_STUCK	(1U << 3) /* keeps the mapping until LETGO */
+#define BARTER_TEST_F_SLOW	(1U << 4) /* unmaps from a work item, delay_ms later */
+
+/**
+ * struct barter_test_attach - BARTER_TEST_IOC_ATTACH
+ * @dmabuf_fd: what to attach to; kept open by the importer
+ * @flags: BARTER_TEST_F_*; STATIC goes with none of the three that follow it,
+ *	STUCK not with SLOW
+ * @domain: the importing device; any PCI device, with or without a driver. All
+ *	three 0 with PLATFORM
+ * @bus: its bus
+ * @devfn: its slot and function
+ * @dma_bits: DMA mask to give the device, 0 to leave it. The mask is the
+ *	device's, not the importer's; detaching puts the former one back
+ * @max_segment: longest DMA segment the device takes, 0 to leave it; likewise
+ * @delay_ms: for SLOW, at most 60000
+ * @out_id: the importer
+ *
+ * Errors: EINVAL, EBADF, ENODEV (no such PCI device), EBUSY (user space owns the
+ * device's DMA, as under vfio-pci), EIO (mask not possible), ENOSPC.
+ */
+struct barter_test_attach {
+	__s32 dmabuf_fd;
+	__u32 flags;
+	__u32 domain;
+	__u8 bus;
+	__u8 devfn;
+	__u16 dma_bits;
+	__u32 max_segment;
+	__u32 delay_ms;
+	__u32 out_id;
+};
+
+/* As in the kernel's enum dma_data_direction. */
+#define BARTER_TEST_BIDIRECTIONAL	0
+#define BARTER_TEST_TO_DEVICE		1	/* the importer reads */
+#define BARTER_TEST_FROM_DEVICE		2	/* the importer writes */
+
+struct barter_test_segment {
+	__u64 address;
+	__u64 length;
+};
+
+/**
+ * struct barter_test_map - BARTER_TEST_IOC_MAP
+ * @id: the importer
+ * @direction: BARTER_TEST_BIDIRECTIONAL, _TO_DEVICE or _FROM_DEVICE
+ * @out_segments: DMA segments in all
+ * @__pad: ignored
+ * @out_length: bytes of all of them
+ * @segments: the first BARTER_TEST_SEGMENTS of them
+ *
+ * Errors: EINVAL, EBUSY (this importer has a mapping).
+ */
+struct barter_test_map {
+	__u32 id;
+	__u32 direction;
+	__u32 out_segments;
+	__u32 __pad;
+	__aligned_u64 out_length;
+	struct barter_test_segment segments[BARTER_TEST_SEGMENTS];
+};
+
+/**
+ * struct barter_test_stat - BARTER_TEST_IOC_STAT; takes no lock that a revoke or
+ *	a blocked map could hold
+ * @id: the importer
+ * @out_mapped: 1 while it holds a mapping
+ * @out_owed: 1 while it was told to let go of that mapping and has not
+ * @out_pins: PINs minus UNPINs
+ * @out_invalidates: times it was told to let go, mapped or not
+ * @out_maps: mappings made so far
+ */
+struct barter_test_stat {
+	__u32 id;
+	__u32 out_mapped;
+	__u32 out_owed;
+	__u32 out_pins;
+	__aligned_u64 out_invalidates;
+	__aligned_u64 out_maps;
+};
+
+/**
+ * struct barter_test_fence - BARTER_TEST_IOC_FENCE_NEW
+ * @out_id: for FENCE_SIGNAL
+ * @out_fd: sync_file of a new fence that is not signalled, driver and timeline
+ *	"barter-test"; attach it with DMA_BUF_IOCTL_IMPORT_SYNC_FILE
+ *
+ * Errors: ENOSPC.
+ */
+struct barter_test_fence {
+	__u32 out_id;
+	__s32 out_fd;
+};
+
+/**
+ * struct barter_test_foreign - BARTER_TEST_IOC_FOREIGN, a dma-buf that is not
+ *	barter's: system memory, one DMA segment or more, mmap-able, never revoked
+ * @length: bytes, a multiple of the page size up to BARTER_TEST_FOREIGN_MAX
+ * @out_fd: the dma-buf
+ * @__pad: ignored
+ *
+ * Lives for itself, not with the file. Errors: EINVAL.
+ */
+struct barter_test_foreign {
+	__aligned_u64 length;
+	__s32 out_fd;
+	__u32 __pad;
+};
+
+#define BARTER_TEST_IOC_ATTACH \
+	_IOWR(BARTER_TEST_IOC_TYPE, 0x00, struct barter_test_attach)
+/* Lets go of everything first. Argument: id. */
+#define BARTER_TEST_IOC_DETACH		_IO(BARTER_TEST_IOC_TYPE, 0x01)
+#define BARTER_TEST_IOC_MAP \
+	_IOWR(BARTER_TEST_IOC_TYPE, 0x02, struct barter_test_map)
+/* Argument: id. ENODATA: nothing is mapped (any more). */
+#define BARTER_TEST_IOC_UNMAP		_IO(BARTER_TEST_IOC_TYPE, 0x03)
+/* Argument: id. EINVAL: a STATIC importer. */
+#define BARTER_TEST_IOC_PIN		_IO(BARTER_TEST_IOC_TYPE, 0x04)
+/* Argument: id. ENODATA: not pinned. */
+#define BARTER_TEST_IOC_UNPIN		_IO(BARTER_TEST_IOC_TYPE, 0x05)
+#define BARTER_TEST_IOC_STAT \
+	_IOWR(BARTER_TEST_IOC_TYPE, 0x06, struct barter_test_stat)
+/* A STUCK importer unmaps what it owes, and behaves from now on. Argument: id. */
+#define BARTER_TEST_IOC_LETGO		_IO(BARTER_TEST_IOC_TYPE, 0x07)
+#define BARTER_TEST_IOC_FENCE_NEW \
+	_IOR(BARTER_TEST_IOC_TYPE, 0x08, struct barter_test_fence)
+/* Argument: id, free after this. */
+#define BARTER_TEST_IOC_FENCE_SIGNAL	_IO(BARTER_TEST_IOC_TYPE, 0x09)
+#define BARTER_TEST_IOC_FOREIGN \
+	_IOWR(BARTER_TEST_IOC_TYPE, 0x0a, struct barter_test_foreign)
+
+#endif /* BARTER_TEST_H */
