@@ -55,7 +55,8 @@ static void port_write(unsigned short port, const char *buf, size_t len)
 {
 	if (!have_ports)
 		return;
-	/* rep outsb: one byte a time leaves the machine, without a driver. */
+	/* outsb() does not tell the compiler that it reads what buf points to. */
+	__asm__ volatile("" : : "r"(buf) : "memory");
 	outsb(port, buf, len);
 }
 
@@ -364,7 +365,6 @@ int main(void)
 	setenv("TERM", "vt100", 1);
 	/* busybox modprobe and the kernel's own requests find the same modules. */
 	write_text("/proc/sys/kernel/modprobe", "/sbin/modprobe");
-	write_text("/proc/sys/kernel/printk", "7 4 1 7");
 	system("exec /bin/busybox ip link set lo up 2>/dev/null");
 
 	modules_load();

@@ -317,7 +317,7 @@ static pid_t start_qemu(char **qemu, bool interactive)
 		"file,id=console,path=console.log",
 		"stdio,id=console,signal=off,mux=off,logfile=console.log",
 	};
-	int theirs[NR_CHANNELS], argc = 0, pair[2];
+	int theirs[NR_CHANNELS], argc = 0, pair[2], log;
 	const char *argv[512];
 	pid_t pid;
 
@@ -358,16 +358,14 @@ static pid_t start_qemu(char **qemu, bool interactive)
 		return pid;
 	}
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	log = open("qemu.log", O_WRONLY | O_CREAT | O_TRUNC, 0666);
 	if (!interactive) {
-		int null = open("/dev/null", O_RDWR);
-		int log = open("qemu.log", O_WRONLY | O_CREAT | O_TRUNC, 0666);
-
 		/* A terminal's Ctrl-C is for us, who then end QEMU. */
 		setpgid(0, 0);
-		dup2(null, 0);
+		dup2(open("/dev/null", O_RDWR), 0);
 		dup2(log, 1);
-		dup2(log, 2);
 	}
+	dup2(log, 2);
 	execvp(argv[0], (char **)argv);
 	fprintf(stderr, "cannot run %s: %s\n", argv[0], strerror(errno));
 	_exit(127);

@@ -16,7 +16,7 @@
 
 cache_dir=${BARTER_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/barter}
 
-kernel_names() { (cd "$vmtest_dir/kernels" && ls -1 | grep -v '\.'); }
+kernel_names() { (cd "$vmtest_dir/kernels" && ls -1 | grep -v '\.config$'); }
 
 kernel_load() {
 	local file="$vmtest_dir/kernels/$1"

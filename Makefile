@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# The front door: "make help" lists what there is.
+
+# Which kernel and machine of vmtest/ the targets below use.
+KERNEL ?= stock-6.12
+MACHINE ?= base
+
+.DEFAULT_GOAL := all
+.PHONY: all help deps modules lib cli check demo vm clean
+
+all: lib cli modules ## build all: library, command line, kernel modules
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | \
+		awk -F'|' '{ printf "%-12s %s\n", $$1, $$2 }'
+	@echo
+	@echo "  KERNEL=$(KERNEL) of: $$(vmtest/kernel | cut -d' ' -f1 | xargs)"
+	@echo "  MACHINE=$(MACHINE) of: $$(ls vmtest/machines | xargs)"
+
+deps: ## install what building and testing needs (apt-get, as root)
+	@scripts/deps
+
+lib: ## the library, in build/lib
+	@$(MAKE) --no-print-directory -C lib
+
+cli: lib ## the barter command, in build/cli
+	@$(MAKE) --no-print-directory -C cli
+
+modules: ## the kernel modules for KERNEL, in build/modules/KERNEL
+	@scripts/build-modules $(KERNEL) --tests
+
+check: deps ## all tests: the bed itself, units under sanitizers, then the VM
+	@scripts/check $(KERNEL) $(MACHINE)
+
+demo: deps ## lend a BAR before your eyes; leaves out/demo
+	@demo/run
+
+vm: deps lib cli ## a shell in the test machine, with barter in it
+	@vmtest/vmtest -k $(KERNEL) -m $(MACHINE) -f build/cli/barter -i
+
+clean: ## remove build/ and out/, but no cached kernel
+	rm -rf build out
