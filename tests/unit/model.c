@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Copyright (c) 2026 the barter developers
+ *
+ * See model.h. Nothing here may call ranges.c to find out what is right.
+ */
+#include "model.h"
+
+#include <stdlib.h>
+
+typedef unsigned __int128 u128;
+
+#define MOST_RUNS_COUNTED 4096
+
+int model_check(const struct barter_range *ranges, u32 nr, u64 bar_length,
+		u64 most_bytes, u32 *nr_runs, u64 *length)
+{
+	u128 sum = 0;
+	u32 runs = 0, i;
+
+	if (nr == 0)
+		return -EINVAL;
+	if (nr > 1048576)
+		return -E2BIG;
+	for (i = 0; i < nr; i++) {
+		u128 end = (u128)ranges[i].offset + ranges[i].length;
+
+		if (ranges[i].length == 0)
+			return -EINVAL;
+		if (ranges[i].length % PAGE_SIZE)
+			return -EINVAL;
+		if (ranges[i].offset % PAGE_SIZE)
+			return -EINVAL;
+		if (end >> 64)
+			return -EOVERFLOW;
+		if (end > bar_length)
+			return -EINVAL;
+		sum += ranges[i].length;
+		if (sum >> 64)
+			return -EINVAL;
+		if (i == 0 || (u128)ranges[i - 1].offset +
+			      ranges[i - 1].length != ranges[i].offset)
+			runs++;
+	}
+	if (sum > (u128)bar_length * 4 || sum > most_bytes)
+		return -E2BIG;
+	*nr_runs = runs;
+	*length = sum;
+	return 0;
+}
+
+/* The page of the BAR behind each page of the buffer. */
+static u64 *expand(const struct barter_range *ranges, u32 nr, u64 npages)
+{
+	u64 *pages = malloc(npages * sizeof(*pages));
+	u64 n = 0, page;
+	u32 i;
+
+	for (i = 0; i < nr; i++)
+		for (page = 0; page < ranges[i].length / PAGE_SIZE; page++)
+			pages[n++] = ranges[i].offset / PAGE_SIZE + page;
+	return pages;
+}
+
+static const char *compare_runs(const struct barter_ranges *r, u32 nr_runs,
+				u64 length)
+{
+	u64 pos = 0;
+	u32 i;
+
+	if (r->nr != nr_runs)
+		return "fill: number of runs";
+	if (r->length != length)
+		return "fill: length";
+	for (i = 0; i < r->nr; i++) {
+		if (r->runs[i].pos != pos)
+			return "fill: a hole between runs";
+		if (i && r->runs[i - 1].offset + r->runs[i - 1].length ==
+			 r->runs[i].offset)
+			return "fill: neighbours not merged";
+		pos += r->runs[i].length;
+	}
+	if (pos != length)
+		return "fill: lengths of the runs";
+	return NULL;
+}
+
+static const char *compare_find(const struct barter_ranges *r, const u64 *pages,
+				u64 npages, u64 salt)
+{
+	u64 i;
+
+	for (i = 0; i < npages; i++) {
+		const u64 in_page[] = {
+			0, PAGE_SIZE - 1, (salt ^ i) % PAGE_SIZE
+		};
+		unsigned int j;
+
+		for (j = 0; j < ARRAY_SIZE(in_page); j++) {
+			u64 pos = i * PAGE_SIZE + in_page[j];
+			const struct barter_run *run;
+
+			run = barter_ranges_find(r, pos);
+			if (!run)
+				return "find: nothing inside the buffer";
+			if (pos < run->pos || pos - run->pos >= run->length)
+				return "find: another run";
+			if (run->offset + (pos - run->pos) !=
+			    pages[i] * PAGE_SIZE + in_page[j])
+				return "find: another byte of the BAR";
+		}
+	}
+	return NULL;
+}
+
+static const char *compare_segments(const struct barter_ranges *r, u64 salt)
+{
+	const u64 limits[] = {
+		1, PAGE_SIZE, 2 * PAGE_SIZE, 3 * PAGE_SIZE, 4294967295ULL,
+		1 + salt % (8 * PAGE_SIZE), U64_MAX
+	};
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(limits); i++) {
+		u128 segments = 0;
+		u32 j;
+
+		for (j = 0; j < r->nr; j++)
+			segments += ((u128)r->runs[j].length + limits[i] - 1) /
+				    limits[i];
+		if (barter_ranges_segments(r, limits[i]) != segments)
+			return "segments: count";
+	}
+	if (barter_ranges_segments(r, 0) != r->nr)
+		return "segments: without a limit";
+	return NULL;
+}
+
+static const char *compare_contiguous(const struct barter_ranges *r,
+				      const u64 *pages, u64 npages, u64 salt)
+{
+	const u64 bar_start = 0xfe000000ULL;
+	unsigned int i;
+
+	for (i = 0; i < 64; i++) {
+		u64 pos, length, page, last, address = 0xdead;
+		bool expected = true, got;
+
+		salt = salt * 6364136223846793005ULL + 1442695040888963407ULL;
+		pos = (salt >> 33) % ((npages + 1) * PAGE_SIZE);
+		if (i & 1)
+			pos -= pos % PAGE_SIZE;
+		salt = salt * 6364136223846793005ULL + 1442695040888963407ULL;
+		length = (salt >> 33) % ((npages + 1) * PAGE_SIZE);
+		if (i & 2)
+			length -= length % PAGE_SIZE;
+		if (i % 16 == 15)
+			length = U64_MAX - length;
+
+		if (length == 0 || (u128)pos + length >
+				   (u128)npages * PAGE_SIZE) {
+			expected = false;
+		} else {
+			last = (pos + length - 1) / PAGE_SIZE;
+			for (page = pos / PAGE_SIZE; page < last; page++)
+				if (pages[page] + 1 != pages[page + 1])
+					expected = false;
+		}
+		got = barter_ranges_contiguous(r, bar_start, pos, length,
+					       &address);
+		if (got != expected)
+			return "contiguous: answer";
+		if (!got && address != 0xdead)
+			return "contiguous: address written for a no";
+		if (got && address != bar_start +
+				      pages[pos / PAGE_SIZE] * PAGE_SIZE +
+				      pos % PAGE_SIZE)
+			return "contiguous: address";
+	}
+	return NULL;
+}
+
+const char *model_compare(const struct barter_range *ranges, u32 nr,
+			  u64 bar_length, u64 salt)
+{
+	u32 runs_expected = 77, runs = 77;
+	u64 length_expected = 7777, length = 7777;
+	struct barter_ranges *r;
+	const char *wrong;
+	u64 *pages;
+	int ret;
+
+	ret = barter_ranges_check(ranges, nr, bar_length, &runs, &length);
+	if (ret != model_check(ranges, nr, bar_length, (size_t)-1,
+			       &runs_expected, &length_expected))
+		return "check: result";
+	if (runs != runs_expected)
+		return "check: number of runs";
+	if (length != length_expected)
+		return "check: length";
+	if (ret || runs > MOST_RUNS_COUNTED)
+		return NULL;
+
+	/* Exactly as much as asked for: ASan sees one run too many. */
+	r = malloc(sizeof(*r) + runs * sizeof(r->runs[0]));
+	memset(r, 0xa5, sizeof(*r) + runs * sizeof(r->runs[0]));
+	barter_ranges_fill(r, ranges, nr);
+	wrong = compare_runs(r, runs, length);
+	if (!wrong)
+		wrong = compare_segments(r, salt);
+	if (!wrong && (barter_ranges_find(r, length) ||
+		       barter_ranges_find(r, U64_MAX)))
+		wrong = "find: something outside the buffer";
+	if (!wrong && length / PAGE_SIZE <= MODEL_MOST_PAGES) {
+		pages = expand(ranges, nr, length / PAGE_SIZE);
+		wrong = compare_find(r, pages, length / PAGE_SIZE, salt);
+		if (!wrong)
+			wrong = compare_contiguous(r, pages, length / PAGE_SIZE,
+						   salt);
+		free(pages);
+	}
+	free(r);
+	return wrong;
+}

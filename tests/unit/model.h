@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Copyright (c) 2026 the barter developers
+ *
+ * A second opinion on ranges.c: the same questions answered page by page,
+ * slowly and without cleverness, with 128-bit numbers that cannot overflow.
+ */
+#ifndef TESTS_UNIT_MODEL_H
+#define TESTS_UNIT_MODEL_H
+
+#include "ranges.h"
+
+#include <uapi/linux/barter.h>
+
+/* Buffers up to this many pages are compared page by page. */
+#define MODEL_MOST_PAGES 512
+
+int model_check(const struct barter_range *ranges, u32 nr, u64 bar_length,
+		u64 most_bytes, u32 *nr_runs, u64 *length);
+
+/*
+ * Runs all functions of ranges.c on one input and compares each answer.
+ * @salt varies the positions that are asked for. NULL if all agree, else what
+ * did not.
+ */
+const char *model_compare(const struct barter_range *ranges, u32 nr,
+			  u64 bar_length, u64 salt);
+
+#endif /* TESTS_UNIT_MODEL_H */

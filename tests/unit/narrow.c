@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Copyright (c) 2026 the barter developers
+ *
+ * ranges.c a second time, with the size_t of a 32-bit kernel, so that its
+ * limit on the length of a buffer is tested without a 32-bit C library.
+ */
+#include "narrow.h"
+
+#include <uapi/linux/barter.h>
+
+/* All headers are in: from here on the word is the project's own source's. */
+#define size_t u32
+#define barter_ranges_check narrow_ranges_check
+#define barter_ranges_fill narrow_ranges_fill
+#define barter_ranges_find narrow_ranges_find
+#define barter_ranges_segments narrow_ranges_segments
+#define barter_ranges_contiguous narrow_ranges_contiguous
+
+void narrow_ranges_fill(struct barter_ranges *out,
+			const struct barter_range *ranges, u32 nr);
+const struct barter_run *narrow_ranges_find(const struct barter_ranges *r,
+					    u64 pos);
+u64 narrow_ranges_segments(const struct barter_ranges *r, u64 max_segment);
+bool narrow_ranges_contiguous(const struct barter_ranges *r, u64 bar_start,
+			      u64 pos, u64 length, u64 *address);
+
+#include "ranges.c"

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Copyright (c) 2026 the barter developers
+ *
+ * ranges.c as a 32-bit kernel compiles it; see narrow.c.
+ */
+#ifndef TESTS_UNIT_NARROW_H
+#define TESTS_UNIT_NARROW_H
+
+#include "ranges.h"
+
+int narrow_ranges_check(const struct barter_range *ranges, u32 nr,
+			u64 bar_length, u32 *nr_runs, u64 *length);
+
+#endif /* TESTS_UNIT_NARROW_H */

@@ -1,0 +1,427 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Copyright (c) 2026 the barter developers
+ *
+ * ranges.c: tables of cases, and random exports held against the model.
+ * Built once for each page size that kernels use.
+ */
+#include "ranges.h"
+
+#include "model.h"
+#include "narrow.h"
+#include "tap.h"
+
+#define P ((u64)PAGE_SIZE)
+#define TOP (0ULL - P)			/* the last page of 64 bits */
+#define RANGES(...) ((const struct barter_range[]){ __VA_ARGS__ })
+#define COUNT(...) (sizeof(RANGES(__VA_ARGS__)) / sizeof(struct barter_range))
+#define ROW(bar, expected, runs, length, ...) \
+	{ #__VA_ARGS__ " in " #bar, RANGES(__VA_ARGS__), COUNT(__VA_ARGS__), \
+	  bar, expected, runs, length }
+
+struct row {
+	const char *name;
+	const struct barter_range *ranges;
+	u32 nr;
+	u64 bar_length;
+	int expected;
+	u32 runs;
+	u64 length;
+};
+
+static void check_rows(const struct row *rows, size_t nr_rows)
+{
+	size_t i;
+
+	for (i = 0; i < nr_rows; i++) {
+		const struct row *row = &rows[i];
+		u32 runs = 77;
+		u64 length = 7777;
+		int ret;
+
+		ret = barter_ranges_check(row->ranges, row->nr, row->bar_length,
+					  &runs, &length);
+		CHECK(ret == row->expected, "%s: %d, not %d", row->name, ret,
+		      row->expected);
+		CHECK(runs == (row->expected ? 77 : row->runs), "%s: %u runs",
+		      row->name, runs);
+		CHECK(length == (row->expected ? 7777 : row->length),
+		      "%s: length 0x%llx", row->name, length);
+	}
+}
+
+static void good_exports_give_runs_and_length(void)
+{
+	const struct row rows[] = {
+		ROW(P, 0, 1, P, { 0, P }),
+		ROW(4 * P, 0, 1, P, { 3 * P, P }),
+		ROW(4 * P, 0, 1, 4 * P, { 0, 4 * P }),
+		ROW(4 * P, 0, 2, 2 * P, { 0, P }, { 2 * P, P }),
+		ROW(4 * P, 0, 1, 2 * P, { 0, P }, { P, P }),
+		ROW(4 * P, 0, 1, 4 * P, { 0, P }, { P, 2 * P }, { 3 * P, P }),
+		/* touching, but the other way round: the order is the caller's */
+		ROW(4 * P, 0, 2, 2 * P, { P, P }, { 0, P }),
+		ROW(4 * P, 0, 2, 3 * P, { 2 * P, P }, { 0, 2 * P }),
+		ROW(4 * P, 0, 2, 3 * P, { P, P }, { 2 * P, P }, { 0, P }),
+		/* overlapping */
+		ROW(4 * P, 0, 2, 2 * P, { 0, P }, { 0, P }),
+		ROW(4 * P, 0, 2, 4 * P, { 0, 2 * P }, { P, 2 * P }),
+		ROW(4 * P, 0, 3, 3 * P, { P, P }, { P, P }, { P, P }),
+		/* at the top of 64 bits */
+		ROW(TOP, 0, 1, P, { TOP - P, P }),
+		ROW(TOP, 0, 1, TOP, { 0, TOP }),
+		ROW(1ULL << 62, 0, 3, 3ULL << 62, { 0, 1ULL << 62 },
+		    { 0, 1ULL << 62 }, { 0, 1ULL << 62 }),
+	};
+
+	check_rows(rows, ARRAY_SIZE(rows));
+}
+
+static void malformed_ranges_are_einval(void)
+{
+	const struct row rows[] = {
+		ROW(4 * P, -EINVAL, 0, 0, { 0, 0 }),
+		ROW(4 * P, -EINVAL, 0, 0, { P, 0 }),
+		ROW(4 * P, -EINVAL, 0, 0, { 0, 1 }),
+		ROW(4 * P, -EINVAL, 0, 0, { 0, P - 1 }),
+		ROW(4 * P, -EINVAL, 0, 0, { 0, P + 1 }),
+		ROW(4 * P, -EINVAL, 0, 0, { 0, P / 2 }),
+		ROW(4 * P, -EINVAL, 0, 0, { 1, P }),
+		ROW(4 * P, -EINVAL, 0, 0, { P / 2, P }),
+		ROW(4 * P, -EINVAL, 0, 0, { P - 1, P }),
+		/* the second of two */
+		ROW(4 * P, -EINVAL, 0, 0, { 0, P }, { P, 0 }),
+		ROW(4 * P, -EINVAL, 0, 0, { 0, P }, { 1, P }),
+		/* misaligned is told before overflow */
+		ROW(4 * P, -EINVAL, 0, 0, { U64_MAX, P }),
+		ROW(4 * P, -EINVAL, 0, 0, { TOP, U64_MAX }),
+	};
+
+	check_rows(rows, ARRAY_SIZE(rows));
+}
+
+static void ranges_outside_the_bar_are_einval(void)
+{
+	const struct row rows[] = {
+		ROW(0, -EINVAL, 0, 0, { 0, P }),
+		ROW(P - 1, -EINVAL, 0, 0, { 0, P }),
+		ROW(256, -EINVAL, 0, 0, { 0, P }),
+		ROW(4 * P, -EINVAL, 0, 0, { 4 * P, P }),
+		ROW(4 * P, -EINVAL, 0, 0, { 5 * P, P }),
+		ROW(4 * P, -EINVAL, 0, 0, { 3 * P, 2 * P }),
+		ROW(4 * P, -EINVAL, 0, 0, { 0, 5 * P }),
+		ROW(4 * P, -EINVAL, 0, 0, { TOP - P, P }),
+		ROW(4 * P + P / 2, -EINVAL, 0, 0, { 4 * P, P }),
+		ROW(4 * P, -EINVAL, 0, 0, { 0, P }, { 4 * P, P }),
+		ROW(TOP - 1, -EINVAL, 0, 0, { TOP - P, P }),
+	};
+
+	check_rows(rows, ARRAY_SIZE(rows));
+}
+
+static void offset_plus_length_beyond_64_bits_is_eoverflow(void)
+{
+	const struct row rows[] = {
+		ROW(4 * P, -EOVERFLOW, 0, 0, { TOP, P }),
+		ROW(U64_MAX, -EOVERFLOW, 0, 0, { TOP, P }),
+		ROW(4 * P, -EOVERFLOW, 0, 0, { P, TOP }),
+		ROW(4 * P, -EOVERFLOW, 0, 0, { TOP, TOP }),
+		ROW(4 * P, -EOVERFLOW, 0, 0, { 1ULL << 63, 1ULL << 63 }),
+		ROW(4 * P, -EOVERFLOW, 0, 0, { 0, P }, { TOP, P }),
+		/* the first bad range decides */
+		ROW(4 * P, -EOVERFLOW, 0, 0, { TOP, P }, { 0, 0 }),
+		ROW(4 * P, -EINVAL, 0, 0, { 0, 0 }, { TOP, P }),
+		ROW(4 * P, -EINVAL, 0, 0, { 4 * P, P }, { TOP, P }),
+	};
+
+	check_rows(rows, ARRAY_SIZE(rows));
+}
+
+static void a_sum_beyond_64_bits_is_einval(void)
+{
+	const struct row rows[] = {
+		ROW(1ULL << 63, -EINVAL, 0, 0, { 0, 1ULL << 63 },
+		    { 0, 1ULL << 63 }),
+		ROW(1ULL << 62, -EINVAL, 0, 0, { 0, 1ULL << 62 },
+		    { 0, 1ULL << 62 }, { 0, 1ULL << 62 }, { 0, 1ULL << 62 }),
+		ROW(TOP, -EINVAL, 0, 0, { 0, TOP }, { 0, P }),
+	};
+
+	check_rows(rows, ARRAY_SIZE(rows));
+}
+
+static void a_sum_above_four_times_the_bar_is_e2big(void)
+{
+	const struct row rows[] = {
+		ROW(P, 0, 4, 4 * P, { 0, P }, { 0, P }, { 0, P }, { 0, P }),
+		ROW(P, -E2BIG, 0, 0, { 0, P }, { 0, P }, { 0, P }, { 0, P },
+		    { 0, P }),
+		ROW(2 * P, 0, 5, 8 * P, { 0, 2 * P }, { 0, 2 * P },
+		    { 0, 2 * P }, { 0, P }, { 0, P }),
+		ROW(2 * P, -E2BIG, 0, 0, { 0, 2 * P }, { 0, 2 * P },
+		    { 0, 2 * P }, { 0, 2 * P }, { P, P }),
+		/* 4 * BAR is just below 64 bits */
+		ROW((1ULL << 62) - P, -E2BIG, 0, 0, { 0, (1ULL << 62) - P },
+		    { 0, (1ULL << 62) - P }, { 0, (1ULL << 62) - P },
+		    { 0, (1ULL << 62) - P }, { 0, P }),
+		/* a bad range is told before the sum */
+		ROW(P, -EINVAL, 0, 0, { 0, P }, { 0, P }, { 0, P }, { 0, P },
+		    { 0, P }, { 0, 0 }),
+	};
+
+	check_rows(rows, ARRAY_SIZE(rows));
+}
+
+static void the_number_of_ranges_is_limited(void)
+{
+	struct barter_range *ranges;
+	u32 runs = 77, i;
+	u64 length = 7777;
+
+	/* Judged before the first range is looked at. */
+	CHECK(barter_ranges_check(NULL, 0, P, &runs, &length) == -EINVAL,
+	      "no range");
+	CHECK(barter_ranges_check(NULL, BARTER_MAX_RANGES + 1, P, &runs,
+				  &length) == -E2BIG, "one range too many");
+	CHECK(barter_ranges_check(NULL, (u32)-1, U64_MAX, &runs,
+				  &length) == -E2BIG, "2^32 - 1 ranges");
+	CHECK(runs == 77 && length == 7777, "written on error");
+
+	ranges = calloc(BARTER_MAX_RANGES, sizeof(*ranges));
+	for (i = 0; i < BARTER_MAX_RANGES; i++) {
+		ranges[i].offset = 2 * P * i;
+		ranges[i].length = P;
+	}
+	CHECK(!barter_ranges_check(ranges, BARTER_MAX_RANGES,
+				   2 * P * BARTER_MAX_RANGES, &runs, &length),
+	      "as many ranges as allowed");
+	CHECK(runs == BARTER_MAX_RANGES && length == P * BARTER_MAX_RANGES,
+	      "%u runs, 0x%llx bytes", runs, length);
+	free(ranges);
+}
+
+static void a_buffer_fits_the_size_t_of_a_32_bit_kernel(void)
+{
+	const u64 bar = 4ULL << 30;
+	const struct barter_range four_gib[] = { { 0, 4ULL << 30 } };
+	const struct barter_range below[] = { { 0, (4ULL << 30) - P } };
+	const struct barter_range twice[] = {
+		{ 0, 2ULL << 30 }, { 0, 2ULL << 30 }
+	};
+	u32 runs = 77;
+	u64 length = 7777;
+
+	CHECK(narrow_ranges_check(four_gib, 1, bar, &runs, &length) == -E2BIG,
+	      "4 GiB");
+	CHECK(narrow_ranges_check(twice, 2, bar, &runs, &length) == -E2BIG,
+	      "2 GiB and 2 GiB");
+	CHECK(runs == 77 && length == 7777, "written on error");
+	CHECK(!narrow_ranges_check(below, 1, bar, &runs, &length), "4 GiB - 1");
+	CHECK(length == (4ULL << 30) - P, "0x%llx", length);
+	CHECK(!barter_ranges_check(four_gib, 1, bar, &runs, &length),
+	      "4 GiB with 64 bits");
+}
+
+static struct barter_ranges *build(const struct barter_range *ranges, u32 nr,
+				   u64 bar_length)
+{
+	struct barter_ranges *r;
+	u32 runs;
+	u64 length;
+
+	if (barter_ranges_check(ranges, nr, bar_length, &runs, &length))
+		abort();
+	r = malloc(sizeof(*r) + runs * sizeof(r->runs[0]));
+	barter_ranges_fill(r, ranges, nr);
+	return r;
+}
+
+static const struct barter_range scattered[] = {
+	{ 8 * P, 2 * P }, { 10 * P, P }, { 0, P }, { 0, 2 * P }
+};
+
+static void fill_keeps_the_callers_order(void)
+{
+	struct barter_ranges *r = build(scattered, ARRAY_SIZE(scattered),
+					16 * P);
+	const struct barter_run expected[] = {
+		{ 0, 8 * P, 3 * P }, { 3 * P, 0, P }, { 4 * P, 0, 2 * P }
+	};
+	u32 i;
+
+	CHECK(r->nr == ARRAY_SIZE(expected), "%u", r->nr);
+	CHECK(r->length == 6 * P, "0x%llx", r->length);
+	for (i = 0; i < r->nr; i++) {
+		CHECK(r->runs[i].pos == expected[i].pos, "run %u", i);
+		CHECK(r->runs[i].offset == expected[i].offset, "run %u", i);
+		CHECK(r->runs[i].length == expected[i].length, "run %u", i);
+	}
+	free(r);
+}
+
+static void find_gives_the_run_of_each_byte(void)
+{
+	struct barter_ranges *r = build(scattered, ARRAY_SIZE(scattered),
+					16 * P);
+	const struct {
+		u64 pos;
+		int run;
+	} rows[] = {
+		{ 0, 0 }, { 1, 0 }, { 3 * P - 1, 0 }, { 3 * P, 1 },
+		{ 4 * P - 1, 1 }, { 4 * P, 2 }, { 6 * P - 1, 2 },
+		{ 6 * P, -1 }, { 6 * P + 1, -1 }, { U64_MAX, -1 },
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(rows); i++)
+		CHECK(barter_ranges_find(r, rows[i].pos) ==
+		      (rows[i].run < 0 ? NULL : &r->runs[rows[i].run]),
+		      "byte 0x%llx", rows[i].pos);
+	free(r);
+}
+
+static void segments_cut_each_run_on_its_own(void)
+{
+	struct barter_ranges *r = build(scattered, ARRAY_SIZE(scattered),
+					16 * P);
+	const struct barter_range huge[] = { { 0, 1ULL << 62 } };
+
+	CHECK(barter_ranges_segments(r, 0) == 3, "no limit");
+	CHECK(barter_ranges_segments(r, U64_MAX) == 3, "a limit beyond all");
+	CHECK(barter_ranges_segments(r, 3 * P) == 3, "as long as the longest");
+	CHECK(barter_ranges_segments(r, 3 * P - 1) == 4, "one byte less");
+	CHECK(barter_ranges_segments(r, 2 * P) == 4, "two pages");
+	CHECK(barter_ranges_segments(r, P) == 6, "single pages");
+	CHECK(barter_ranges_segments(r, 1) == 6 * P, "single bytes");
+	free(r);
+
+	r = build(huge, 1, 1ULL << 62);
+	CHECK(barter_ranges_segments(r, P) == (1ULL << 62) / P, "beyond 32 bits");
+	free(r);
+}
+
+static void contiguous_never_spans_two_runs(void)
+{
+	struct barter_ranges *r = build(scattered, ARRAY_SIZE(scattered),
+					16 * P);
+	const u64 start = 0x380000000000ULL;
+	const struct {
+		u64 pos, length;
+		bool contiguous;
+		u64 offset;
+	} rows[] = {
+		{ 0, 3 * P, true, 8 * P },
+		{ 0, 3 * P + 1, false, 0 },
+		{ P, 2 * P, true, 9 * P },
+		{ P, 2 * P + 1, false, 0 },
+		{ 3 * P - 1, 1, true, 11 * P - 1 },
+		{ 3 * P - 1, 2, false, 0 },
+		{ 3 * P, P, true, 0 },
+		{ 3 * P, 2 * P, false, 0 },
+		{ 4 * P + 5, P, true, 5 },
+		{ 4 * P, 2 * P, true, 0 },
+		{ 4 * P, 2 * P + 1, false, 0 },
+		{ 6 * P, 1, false, 0 },
+		{ 6 * P, 0, false, 0 },
+		{ 0, 0, false, 0 },
+		{ P, U64_MAX, false, 0 },
+		{ P, 0 - P, false, 0 },
+		{ U64_MAX, 1, false, 0 },
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		u64 address = 7;
+		bool got;
+
+		got = barter_ranges_contiguous(r, start, rows[i].pos,
+					       rows[i].length, &address);
+		CHECK(got == rows[i].contiguous, "row %zu", i);
+		CHECK(address == (rows[i].contiguous ? start + rows[i].offset :
+						       7),
+		      "row %zu: 0x%llx", i, address);
+	}
+	free(r);
+}
+
+/* A number of bytes that is often good, often nearly good. */
+static u64 random_bytes(u64 pages)
+{
+	u64 value = random_below(pages + 2) * P;
+
+	switch (random_below(60)) {
+	case 0:
+		return value + 1;
+	case 1:
+		return value - 1;
+	case 2:
+		return value + P / 2;
+	case 3:
+		return random_u64();
+	case 4:
+		return TOP - value;
+	case 5:
+		return 1ULL << random_below(64);
+	default:
+		return value;
+	}
+}
+
+static void random_exports_agree_with_the_model(void)
+{
+	struct barter_range ranges[24];
+	unsigned int round, good = 0;
+
+	for (round = 0; round < 200000; round++) {
+		u64 pages = 1 + random_below(40), bar = pages * P;
+		u64 start = random_state;
+		const char *wrong;
+		u32 nr = random_below(ARRAY_SIZE(ranges) + 1), i, runs;
+		u64 length;
+
+		if (!random_below(50))
+			bar = random_bytes(pages);
+		for (i = 0; i < nr; i++) {
+			ranges[i].length = random_below(4) ?
+				P * (1 + random_below(3)) : random_bytes(pages);
+			if (i && random_below(2))
+				ranges[i].offset = ranges[i - 1].offset +
+						   ranges[i - 1].length;
+			else if (random_below(20))
+				ranges[i].offset = random_below(pages) * P;
+			else
+				ranges[i].offset = random_bytes(pages);
+			if (random_below(8) && pages * P > ranges[i].length)
+				ranges[i].offset %= pages * P -
+						    ranges[i].length;
+			if (random_below(40))
+				ranges[i].offset -= ranges[i].offset % P;
+		}
+		wrong = model_compare(ranges, nr, bar, random_u64());
+		CHECK(!wrong, "round %u from state %llu: %s", round,
+		      (unsigned long long)start, wrong);
+		good += !barter_ranges_check(ranges, nr, bar, &runs, &length);
+	}
+	/* Both sides of the check must have been visited. */
+	CHECK(good > 20000 && good < 180000, "%u of 200000 were good", good);
+}
+
+int main(void)
+{
+	printf("# page size %llu\n", P);
+	random_start();
+	CASE(good_exports_give_runs_and_length);
+	CASE(malformed_ranges_are_einval);
+	CASE(ranges_outside_the_bar_are_einval);
+	CASE(offset_plus_length_beyond_64_bits_is_eoverflow);
+	CASE(a_sum_beyond_64_bits_is_einval);
+	CASE(a_sum_above_four_times_the_bar_is_e2big);
+	CASE(the_number_of_ranges_is_limited);
+	CASE(a_buffer_fits_the_size_t_of_a_32_bit_kernel);
+	CASE(fill_keeps_the_callers_order);
+	CASE(find_gives_the_run_of_each_byte);
+	CASE(segments_cut_each_run_on_its_own);
+	CASE(contiguous_never_spans_two_runs);
+	CASE(random_exports_agree_with_the_model);
+	return tap_done();
+}

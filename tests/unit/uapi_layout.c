@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Copyright (c) 2026 the barter developers
+ *
+ * The ABI as numbers. Compiled only, never run: by test_uapi in C and C++, for
+ * 64 and 32 bits. A number here changes only before the first release; from
+ * then on structures grow at the end.
+ */
+#include <linux/barter.h>
+
+#include <stddef.h>
+
+#ifdef __cplusplus
+#define HOLDS(condition) static_assert(condition, #condition)
+#else
+#define HOLDS(condition) _Static_assert(condition, #condition)
+#endif
+#define AT(type, field, offset) \
+	HOLDS(offsetof(struct type, field) == (offset))
+
+HOLDS(sizeof(struct barter_range) == 16);
+AT(barter_range, offset, 0);
+AT(barter_range, length, 8);
+
+HOLDS(sizeof(struct barter_info) == 168);
+AT(barter_info, size, 0);
+AT(barter_info, flags, 4);
+AT(barter_info, dmabuf_fd, 8);
+AT(barter_info, nr_ranges, 12);
+AT(barter_info, ranges, 16);
+AT(barter_info, out_length, 24);
+AT(barter_info, out_generation, 32);
+AT(barter_info, out_state, 40);
+AT(barter_info, out_reasons, 44);
+AT(barter_info, out_nr_ranges, 48);
+AT(barter_info, out_bar, 52);
+AT(barter_info, out_domain, 56);
+AT(barter_info, out_bus, 60);
+AT(barter_info, out_devfn, 61);
+AT(barter_info, __reserved, 62);
+AT(barter_info, out_attachments, 64);
+AT(barter_info, out_maps, 68);
+AT(barter_info, out_mmaps, 72);
+AT(barter_info, __reserved2, 76);
+AT(barter_info, out_faults_pte, 80);
+AT(barter_info, out_faults_pmd, 88);
+AT(barter_info, out_faults_pud, 96);
+AT(barter_info, out_blocker, 104);
+
+HOLDS(sizeof(struct barter_route) == 200);
+AT(barter_route, size, 0);
+AT(barter_route, flags, 4);
+AT(barter_route, dmabuf_fd, 8);
+AT(barter_route, device_fd, 12);
+AT(barter_route, domain, 16);
+AT(barter_route, bus, 20);
+AT(barter_route, devfn, 21);
+AT(barter_route, __reserved, 22);
+AT(barter_route, exporter_domain, 24);
+AT(barter_route, exporter_bus, 28);
+AT(barter_route, exporter_devfn, 29);
+AT(barter_route, __reserved2, 30);
+AT(barter_route, out_route, 32);
+AT(barter_route, out_reason, 36);
+AT(barter_route, out_text, 40);
+
+/* Linux fixed these; they hold whether its header or ours defines them. */
+HOLDS(VFIO_DEVICE_FEATURE_DMA_BUF == 11);
+HOLDS(sizeof(struct vfio_region_dma_range) == 16);
+AT(vfio_region_dma_range, offset, 0);
+AT(vfio_region_dma_range, length, 8);
+HOLDS(sizeof(struct vfio_device_feature_dma_buf) == 16);
+AT(vfio_device_feature_dma_buf, region_index, 0);
+AT(vfio_device_feature_dma_buf, open_flags, 4);
+AT(vfio_device_feature_dma_buf, flags, 8);
+AT(vfio_device_feature_dma_buf, nr_ranges, 12);
+AT(vfio_device_feature_dma_buf, dma_ranges, 16);
+
+HOLDS(BARTER_IOC_INFO == 0xba00);
+HOLDS(BARTER_IOC_ROUTE == 0xba01);
+
+HOLDS(BARTER_MAX_RANGES == 1048576);
+HOLDS(BARTER_MAX_OVERCOMMIT == 4);
+HOLDS(BARTER_NAME_LENGTH == 64);
+HOLDS(BARTER_TEXT_LENGTH == 160);
+
+HOLDS(BARTER_STATE_OK == 0);
+HOLDS(BARTER_STATE_REVOKING == 1);
+HOLDS(BARTER_STATE_REVOKED == 2);
+HOLDS(BARTER_STATE_DEAD == 3);
+
+HOLDS(BARTER_REASON_CONFIG == 0x1);
+HOLDS(BARTER_REASON_MEMORY == 0x2);
+HOLDS(BARTER_REASON_RESET == 0x4);
+HOLDS(BARTER_REASON_LOW_POWER == 0x8);
+HOLDS(BARTER_REASON_ERROR == 0x10);
+HOLDS(BARTER_REASON_CLOSED == 0x20);
+HOLDS(BARTER_REASON_GONE == 0x40);
+HOLDS(BARTER_REASON_REQUESTED == 0x80);
+HOLDS(BARTER_REASON_INTERRUPTED == 0x100);
+
+HOLDS(BARTER_ROUTE_NONE == 0);
+HOLDS(BARTER_ROUTE_BUS == 1);
+HOLDS(BARTER_ROUTE_HOST == 2);
+HOLDS(BARTER_ROUTE_SAME == 3);
+HOLDS(BARTER_ROUTE_F_DEVICE_FD == 0x1);
+HOLDS(BARTER_ROUTE_F_EXPORTER_BDF == 0x2);
+
+HOLDS(BARTER_WHY_SAME_DEVICE == 1);
+HOLDS(BARTER_WHY_COMMON_BRIDGE == 2);
+HOLDS(BARTER_WHY_CPU_ALLOWED == 3);
+HOLDS(BARTER_WHY_BRIDGE_ALLOWED == 4);
+HOLDS(BARTER_WHY_ADMIN_ALLOWED == 5);
+HOLDS(BARTER_WHY_NOT_PCI == 6);
+HOLDS(BARTER_WHY_BRIDGE_UNKNOWN == 7);
+HOLDS(BARTER_WHY_BRIDGES_DIFFER == 8);
+HOLDS(BARTER_WHY_DMA_MASK == 9);
+HOLDS(BARTER_WHY_KERNEL_REFUSED == 10);
+HOLDS(BARTER_WHY_NO_HOST_BRIDGE == 11);
