@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Copyright (c) 2026 the barter developers
+ *
+ * The largest buffer there may be: it can be exported, mapped by CPU and by DMA,
+ * is charged to who made it, and one range more is refused. Needs a BAR of 1 GiB
+ * or more, so that a million pages stay below four times its length.
+ */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "lib/access.h"
+#include "lib/buf.h"
+#include "lib/proc.h"
+#include "lib/tap.h"
+#include "lib/tester.h"
+
+#define BAR	2
+#define MAX	BARTER_MAX_RANGES
+#define RW	(PROT_READ | PROT_WRITE)
+#define CGROUP	"/sys/fs/cgroup"
+#define GROUP	CGROUP "/barter-test"
+
+static struct dev big;
+static struct export *request;
+
+/* No two that follow each other are adjacent: nothing can be merged. */
+static void scatter(uint32_t nr)
+{
+	const uint64_t pages = big.length[BAR] / PAGE;
+
+	request->h.argsz = (uint32_t)(sizeof(*request) +
+				      nr * sizeof(request->ranges[0]));
+	request->r.nr_ranges = nr;
+	for (uint64_t i = 0; i < nr; i++)
+		request->ranges[i] = (struct vfio_region_dma_range){
+			i * 7 % pages * PAGE, PAGE };
+}
+
+static void the_most_ranges(void)
+{
+	struct barter_info info;
+	volatile uint8_t *p, *bar;
+	uint32_t v = 0;
+	bool wrong = false;
+	int fd;
+
+	scatter(MAX);
+	fd = export_call(&big, request);
+	need(fd >= 0, "%u ranges", MAX);
+	buf_info(fd, &info);
+	is(info.out_nr_ranges, MAX, "none is merged");
+	is(info.out_length, MAX * PAGE, "length");
+	p = buf_map(fd, 0, MAX * PAGE, RW);
+	bar = dev_map(&big, BAR, 0, big.length[BAR]);
+	need(p && bar, "mmap of all of it");
+	for (uint64_t i = 0; i < MAX; i += MAX / 64 - 1) {
+		*(volatile uint32_t *)(bar + request->ranges[i].offset) =
+			(uint32_t)i + 1;
+		wrong |= peek(p + i * PAGE, &v) || v != (uint32_t)i + 1;
+	}
+	ok(!wrong, "the right bytes, from the first to the last");
+	is_errno(dev_set_memory(&big, false), 0, "revoke");
+	is(peek(p, &v), SIGBUS, "the first page faults");
+	is(peek(p + (MAX - 1) * PAGE, &v), SIGBUS, "the last page faults");
+	is_errno(dev_set_memory(&big, true), 0, "restore");
+	is(peek(p + (MAX - 1) * PAGE, &v), 0, "the last page is back");
+	munmap((void *)p, MAX * PAGE);
+	munmap((void *)bar, big.length[BAR]);
+	close(fd);
+}
+
+static void the_most_ranges_by_dma(void)
+{
+	struct barter_test_map map;
+	int t = tester_open(), fd, id;
+
+	scatter(MAX);
+	fd = export_call(&big, request);
+	need(fd >= 0, "%u ranges", MAX);
+	id = tester_attach(t, fd, 0);
+	need(id >= 0, "attach");
+	is_errno(tester_map(t, id, 0, &map), 0, "map");
+	is(map.out_length, MAX * PAGE, "all of it");
+	ok(map.out_segments && map.out_segments <= MAX, "%u segments",
+	   map.out_segments);
+	is_errno(dev_set_memory(&big, false), 0, "revoke");
+	is(tester_stat(t, id).out_mapped, 0, "the map is gone");
+	is_errno(dev_set_memory(&big, true), 0, "restore");
+	close(fd);
+	close(t);
+}
+
+static void one_more(void)
+{
+	int fd;
+
+	scatter(MAX);
+	request->ranges[MAX] = request->ranges[0];
+	request->r.nr_ranges = MAX + 1;
+	request->h.argsz += sizeof(request->ranges[0]);
+	fd = export_call(&big, request);
+	is_errno(fd, E2BIG, "%u ranges", MAX + 1);
+}
+
+/* The limit of a sum, with few ranges and with the most. */
+static void four_times_the_bar(void)
+{
+	const uint64_t n = big.length[BAR];
+	struct vfio_region_dma_range r[5] = {
+		{ 0, n }, { 0, n }, { 0, n }, { 0, n }, { 0, PAGE },
+	};
+	struct barter_info info;
+	int fd = buf_export(&big, BAR, r, 4);
+
+	is_errno(fd, 0, "%llu bytes", (unsigned long long)(4 * n));
+	buf_info(fd, &info);
+	is(info.out_length, 4 * n, "length");
+	close(fd);
+	is_errno(buf_export(&big, BAR, r, 5), E2BIG, "and a page more");
+}
+
+/* An adjacent million becomes one. */
+static void merged(void)
+{
+	struct barter_info info;
+	int fd;
+
+	scatter(MAX);
+	for (uint64_t i = 0; i < MAX; i++)
+		request->ranges[i].offset = i % (big.length[BAR] / PAGE) * PAGE;
+	fd = export_call(&big, request);
+	need(fd >= 0, "%u adjacent ranges", MAX);
+	buf_info(fd, &info);
+	is(info.out_nr_ranges, MAX * PAGE / big.length[BAR] ?: 1,
+	   "are as many as the BAR is gone through");
+	close(fd);
+}
+
+static int put(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC), ret = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (write(fd, text, strlen(text)) < 0)
+		ret = -errno;
+	close(fd);
+	return ret;
+}
+
+static long long charged(void)
+{
+	char text[64] = "";
+	int fd = open(GROUP "/memory.current", O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0 || read(fd, text, sizeof(text) - 1) < 0)
+		return -1;
+	close(fd);
+	return atoll(text);
+}
+
+/* The exit status tells which check failed; 0 none. */
+static int charged_child(void *arg)
+{
+	long long before, with, after;
+	bool back;
+	int fd;
+
+	(void)arg;
+	if (put(GROUP "/cgroup.procs", "0"))
+		return 10;
+	/* The request itself is the child's memory: touch it first. */
+	scatter(MAX);
+	before = charged();
+	fd = export_call(&big, request);
+	if (fd < 0)
+		return 11;
+	with = charged();
+	/* 24 bytes for a run: more than 16 MiB for a million of them. */
+	if (with - before < 16 * (long long)MIB)
+		return 12;
+	close(fd);
+	WAIT_FOR(back, (after = charged()) - before < 4 * (long long)MIB, 10000);
+	return back ? 0 : 13;
+}
+
+static int limited_child(void *arg)
+{
+	struct export *local = request;
+	int fd;
+
+	(void)arg;
+	if (put(GROUP "/cgroup.procs", "0"))
+		return 10;
+	fd = export_call(&big, local);
+	if (fd >= 0)
+		return 11;
+	return fd == -ENOMEM ? 0 : 12;
+}
+
+static void charged_to_the_caller(void)
+{
+	int status;
+
+	put(CGROUP "/cgroup.subtree_control", "+memory");
+	if ((mkdir(GROUP, 0755) && errno != EEXIST) || charged() < 0) {
+		skip("this kernel has no memory cgroup", "charged");
+		return;
+	}
+	is(in_child(charged_child, NULL, 30000), 0,
+	   "an export is charged, its release gives it back");
+	scatter(MAX);
+	need(!put(GROUP "/memory.max", "8388608"), "a limit of 8 MiB");
+	put(GROUP "/memory.swap.max", "0");
+	/*
+	 * The limit may also make the kernel kill the caller: the allocation
+	 * belongs to its group, and nothing else does.
+	 */
+	status = in_child(limited_child, NULL, 30000);
+	ok(status == 0 || status == 1000 + SIGKILL,
+	   "over the limit: ENOMEM, or killed by the group's limit: %d",
+	   status);
+	put(GROUP "/memory.max", "max");
+	is(rmdir(GROUP), 0, "the group is empty");
+}
+
+int main(void)
+{
+	char bdf[BDF_LENGTH];
+	int ret = -ENODEV;
+
+	for (unsigned int i = 0; !pci_find(PCI_IVSHMEM, i, bdf); i++) {
+		uint64_t n, flags;
+
+		pci_bar(bdf, BAR, &n, &flags);
+		if (n >= MAX / BARTER_MAX_OVERCOMMIT * PAGE) {
+			ret = dev_open(&big, bdf);
+			break;
+		}
+	}
+	if (ret)
+		tap_bail("no ivshmem with a BAR of 1 GiB: %s", strerror(-ret));
+	request = malloc(sizeof(*request) + (MAX + 1) * sizeof(request->ranges[0]));
+	memset(request, 0, sizeof(*request));
+	request->h.flags = VFIO_DEVICE_FEATURE_GET | VFIO_DEVICE_FEATURE_DMA_BUF;
+	request->r.region_index = BAR;
+	request->r.open_flags = O_RDWR | O_CLOEXEC;
+	CASE(the_most_ranges);
+	CASE_LIMIT(the_most_ranges_by_dma, 240);
+	CASE(one_more);
+	CASE(four_times_the_bar);
+	CASE(merged);
+	CASE(charged_to_the_caller);
+	return tap_done();
+}

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Copyright (c) 2026 the barter developers
+ *
+ * The known exceptions of what a revoke guarantees. Each test states what
+ * happens today; if one fails because the behaviour got better, the
+ * documentation has to follow.
+ */
+#define _GNU_SOURCE
+#include <linux/pci_regs.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/utsname.h>
+
+#include "lib/cause.h"
+#include "lib/fixture.h"
+
+#define RW	(PROT_READ | PROT_WRITE)
+#define SEED	91
+#define IOVA	0x40000000ull
+
+/*
+ * VFIO type1 takes the page numbers behind an mmap and keeps them in the IOMMU:
+ * neither a revoke nor the end of the buffer removes them. As on stock kernels.
+ */
+static void type1_keeps_its_mapping(void)
+{
+	int fd = buf_export1(&mem, BAR, 0, MIB);
+	volatile uint8_t *map = buf_map(fd, 0, MIB, RW);
+	uint32_t v;
+
+	need(map, "export and mmap");
+	is_errno(dev_dma_map(&mem, (void *)map, IOVA, MIB), 0,
+		 "MAP_DMA of a buffer's mmap");
+	is_errno(dev_set_memory(&mem, false), 0, "revoke does not wait");
+	is(buf_state(fd), BARTER_STATE_REVOKED, "REVOKED");
+	is(peek(map, &v), SIGBUS, "the mmap faults");
+	is(dev_dma_unmap(&mem, IOVA, MIB), MIB,
+	   "the IOMMU still had all of it");
+	is(dev_dma_unmap(&mem, IOVA, MIB), 0, "now it has not");
+	is_errno(dev_dma_map(&mem, (void *)map, IOVA, MIB), EFAULT,
+		 "MAP_DMA while revoked");
+	is_errno(dev_set_memory(&mem, true), 0, "restore");
+	is_errno(dev_dma_map(&mem, (void *)map, IOVA, MIB), 0,
+		 "MAP_DMA after the restore");
+	munmap((void *)map, MIB);
+	close(fd);
+	is(dev_dma_unmap(&mem, IOVA, MIB), MIB,
+	   "it also outlives the buffer");
+}
+
+/* Core does not take its own BAR mmaps away for a reset by sysfs. */
+static void bar_mmap_survives_a_sysfs_reset(void)
+{
+	struct rusage before, after;
+	int fd = buf_export1(&mem, BAR, 0, PAGE);
+	volatile uint8_t *map = buf_map(fd, 0, PAGE, RW);
+	struct barter_info first, last;
+	uint32_t v;
+
+	need(map && !peek(map, &v) && !peek(bar, &v), "both mappings in use");
+	buf_info(fd, &first);
+	is_errno(pci_reset(mem.bdf), 0, "sysfs reset");
+	getrusage(RUSAGE_SELF, &before);
+	peek(bar, &v);
+	getrusage(RUSAGE_SELF, &after);
+	is(after.ru_minflt - before.ru_minflt, 0,
+	   "VFIO's own mapping did not go away");
+	peek(map, &v);
+	buf_info(fd, &last);
+	ok(last.out_faults_pte + last.out_faults_pmd >
+	   first.out_faults_pte + first.out_faults_pmd,
+	   "the buffer's mapping did");
+	/* The reset that core does itself takes both. */
+	is_errno(dev_reset(&mem), 0, "VFIO_DEVICE_RESET");
+	getrusage(RUSAGE_SELF, &before);
+	peek(bar, &v);
+	getrusage(RUSAGE_SELF, &after);
+	ok(after.ru_minflt > before.ru_minflt,
+	   "VFIO's own mapping went away with its own reset");
+	munmap((void *)map, PAGE);
+	close(fd);
+}
+
+/*
+ * A second thread changes the bytes of a config write between the two looks at
+ * them. Importers may then be told one call late; once a call has returned, the
+ * state agrees with COMMAND.
+ */
+static uint8_t shared[2];
+static volatile bool stop;
+
+static void *flip(void *arg)
+{
+	volatile uint8_t *byte = arg;
+
+	while (!stop)
+		*byte ^= PCI_COMMAND_MEMORY;
+	return NULL;
+}
+
+static void racing_config_writes(void)
+{
+	unsigned int on = 0, off = 0, wrong = 0;
+	uint16_t command = dev_command(&mem);
+	int fd = buf_export1(&mem, BAR, 0, PAGE);
+	volatile uint8_t *map = buf_map(fd, 0, PAGE, RW);
+	int64_t until = now_ms() + 4000;
+	pthread_t thread;
+
+	memcpy(shared, &command, 2);
+	stop = false;
+	pthread_create(&thread, NULL, flip, shared);
+	while (now_ms() < until) {
+		uint32_t v;
+		bool memory;
+		int sig;
+
+		if (dev_write(&mem, PCI_COMMAND, shared, 2)) {
+			wrong++;
+			break;
+		}
+		memory = dev_command(&mem) & PCI_COMMAND_MEMORY;
+		memory ? on++ : off++;
+		sig = peek(map, &v);
+		if (buf_state(fd) != (memory ? BARTER_STATE_OK :
+				      BARTER_STATE_REVOKED) ||
+		    sig != (memory ? 0 : SIGBUS)) {
+			diag("memory %d, state %s, access %d", memory,
+			     state_name(buf_state(fd)), sig);
+			wrong++;
+		}
+	}
+	stop = true;
+	pthread_join(thread, NULL);
+	is(wrong, 0, "state and access agree with COMMAND after each write");
+	ok(on && off, "%u writes on, %u off", on, off);
+	ok(file_has("/sys/kernel/debug/barter-vfio-pci/config_races", ""),
+	   "debugfs counts lost races");
+	dev_set_memory(&mem, true);
+	is(buf_state(fd), BARTER_STATE_OK, "OK at the end");
+	munmap((void *)map, PAGE);
+	close(fd);
+}
+
+/* The kernel's own exporter has the kernel's guarantees only. */
+static void native_buffers(void)
+{
+	unsigned int major = 0, minor = 0;
+	struct utsname u;
+
+	uname(&u);
+	if (sscanf(u.release, "%u.%u", &major, &minor) != 2)
+		tap_bail("kernel %s", u.release);
+	if (major < 6 || (major == 6 && minor < 19)) {
+		skip("no exporter in the kernel before 6.19", "native buffers");
+		return;
+	}
+	ok(0, "states of a native buffer: not written for this kernel");
+}
+
+int main(void)
+{
+	fixture_open();
+	fill(bar, SEED, 0, MIB);
+	CASE(type1_keeps_its_mapping);
+	CASE(bar_mmap_survives_a_sysfs_reset);
+	CASE(racing_config_writes);
+	CASE(native_buffers);
+	return tap_done();
+}

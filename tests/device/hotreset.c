@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Copyright (c) 2026 the barter developers
+ *
+ * Two devices that are reset together: a hot reset through either takes both
+ * devices' buffers, also when the sibling belongs to stock vfio-pci.
+ * For the machine whose two ivshmem devices share a group.
+ */
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+
+#include "lib/fixture.h"
+
+#define RW	(PROT_READ | PROT_WRITE)
+
+static char names[2][BDF_LENGTH];
+static struct dev devs[2];
+
+static void find_devices(void)
+{
+	for (unsigned int i = 0; i < 2; i++) {
+		char variable[16];
+
+		snprintf(variable, sizeof(variable), "VM_VRAM%u", i);
+		if (!getenv(variable))
+			tap_bail("%s is not set", variable);
+		snprintf(names[i], BDF_LENGTH, "%.15s", getenv(variable));
+	}
+	if (pci_group(names[0]) != pci_group(names[1]))
+		tap_bail("the two devices are not in one group");
+}
+
+static bool open_both(const char *first, const char *second)
+{
+	return !pci_bind(names[0], first) && !pci_bind(names[1], second) &&
+		!dev_open_bound(&devs[0], names[0]) &&
+		!dev_set_memory(&devs[0], true) &&
+		!dev_open_in(&devs[1], names[1], &devs[0]);
+}
+
+static void close_both(void)
+{
+	dev_close(&devs[1]);
+	dev_close(&devs[0]);
+}
+
+struct lent {
+	int fd;
+	volatile uint8_t *map;
+};
+
+static bool lend(struct lent *l, const struct dev *d, uint32_t seed)
+{
+	volatile uint8_t *reference = dev_map(d, BAR, MIB, PAGE);
+	uint32_t v;
+
+	if (!reference)
+		return false;
+	fill(reference, seed, 0, PAGE);
+	munmap((void *)reference, PAGE);
+	l->fd = buf_export1(d, BAR, MIB, PAGE);
+	l->map = buf_map(l->fd, 0, PAGE, RW);
+	return l->map && !peek(l->map, &v) && v == pattern(seed, 0);
+}
+
+static void lent_free(struct lent *l)
+{
+	munmap((void *)l->map, PAGE);
+	close(l->fd);
+}
+
+static uint64_t generation(int fd)
+{
+	struct barter_info info;
+
+	buf_info(fd, &info);
+	return info.out_generation;
+}
+
+static uint64_t faults(int fd)
+{
+	struct barter_info info;
+
+	buf_info(fd, &info);
+	return info.out_faults_pte + info.out_faults_pmd;
+}
+
+/* Was it taken away and given back, bytes included? */
+static void was_revoked(const struct lent *l, uint64_t gen, uint64_t before,
+			uint32_t seed, const char *which)
+{
+	ok(generation(l->fd) >= gen + 2, "%s: away and back", which);
+	is(buf_state(l->fd), BARTER_STATE_OK, "%s: OK", which);
+	is(differs(l->map, seed, 0, PAGE), -1, "%s: the same bytes", which);
+	ok(faults(l->fd) > before, "%s: the mapping was taken away", which);
+}
+
+static void through_either(void)
+{
+	struct lent l[2];
+
+	need(open_both(pci_lender(), pci_lender()), "open both");
+	need(lend(&l[0], &devs[0], 61) && lend(&l[1], &devs[1], 62),
+	     "a buffer of each");
+	for (int i = 0; i < 2; i++) {
+		uint64_t gen[2] = { generation(l[0].fd), generation(l[1].fd) };
+		uint64_t before[2] = { faults(l[0].fd), faults(l[1].fd) };
+
+		is_errno(dev_hot_reset(&devs[i]), 0, "hot reset through %d", i);
+		was_revoked(&l[0], gen[0], before[0], 61, "the first");
+		was_revoked(&l[1], gen[1], before[1], 62, "the second");
+	}
+	lent_free(&l[0]);
+	lent_free(&l[1]);
+	close_both();
+}
+
+/* Memory of one is off: the reset of both gives back the other's only. */
+static void one_is_off(void)
+{
+	struct lent l[2];
+	uint32_t v;
+
+	need(open_both(pci_lender(), pci_lender()), "open both");
+	need(lend(&l[0], &devs[0], 61) && lend(&l[1], &devs[1], 62),
+	     "a buffer of each");
+	dev_set_memory(&devs[1], false);
+	is(buf_state(l[0].fd), BARTER_STATE_OK, "the other is not touched");
+	for (int i = 0; i < 2; i++) {
+		is_errno(dev_hot_reset(&devs[i]), 0, "hot reset through %d", i);
+		is(buf_state(l[0].fd), BARTER_STATE_OK, "first is OK");
+		is(peek(l[0].map, &v), 0, "first can be read");
+		is(buf_state(l[1].fd), BARTER_STATE_REVOKED, "second REVOKED");
+		is(buf_reasons(l[1].fd), BARTER_REASON_MEMORY, "for MEMORY");
+	}
+	dev_set_memory(&devs[1], true);
+	is(differs(l[1].map, 62, 0, PAGE), -1, "second is back");
+	lent_free(&l[0]);
+	lent_free(&l[1]);
+	close_both();
+}
+
+static void sibling_on_stock_driver(void)
+{
+	for (int lender = 0; lender < 2; lender++) {
+		const struct dev *d = &devs[lender];
+		struct lent l;
+
+		need(open_both(lender ? "vfio-pci" : pci_lender(),
+			       lender ? pci_lender() : "vfio-pci"),
+		     "lender %d: open both", lender);
+		need(lend(&l, d, 63), "lender %d: a buffer", lender);
+		for (int i = 0; i < 2; i++) {
+			uint64_t gen = generation(l.fd);
+			uint64_t before = faults(l.fd);
+
+			is_errno(dev_hot_reset(&devs[i]), 0,
+				 "lender %d: hot reset through %d", lender, i);
+			was_revoked(&l, gen, before, 63, "the lender's");
+		}
+		lent_free(&l);
+		close_both();
+	}
+}
+
+/* Without the group's fd nothing is reset, and nothing is lost. */
+static void refused_reset(void)
+{
+	struct vfio_pci_hot_reset none = { .argsz = sizeof(none) };
+	struct lent l[2];
+
+	need(open_both(pci_lender(), pci_lender()), "open both");
+	need(lend(&l[0], &devs[0], 61) && lend(&l[1], &devs[1], 62),
+	     "a buffer of each");
+	is(ioctl(devs[0].fd, VFIO_DEVICE_PCI_HOT_RESET, &none), -1,
+	   "hot reset without a group is refused");
+	none.argsz = 4;
+	is(ioctl(devs[0].fd, VFIO_DEVICE_PCI_HOT_RESET, &none), -1,
+	   "a truncated request is refused");
+	is(ioctl(devs[0].fd, VFIO_DEVICE_PCI_HOT_RESET, NULL), -1,
+	   "a bad pointer is refused");
+	is(dev_reset(&devs[0]) < 0, 1, "VFIO_DEVICE_RESET is refused");
+	for (int i = 0; i < 2; i++) {
+		is(buf_state(l[i].fd), BARTER_STATE_OK, "%d is OK", i);
+		is(differs(l[i].map, 61 + (uint32_t)i, 0, PAGE), -1,
+		   "%d has its bytes", i);
+		lent_free(&l[i]);
+	}
+	close_both();
+}
+
+/* Closing one is no matter of the other's. */
+static void close_one(void)
+{
+	struct lent l[2];
+	uint32_t v;
+
+	need(open_both(pci_lender(), pci_lender()), "open both");
+	need(lend(&l[0], &devs[0], 61) && lend(&l[1], &devs[1], 62),
+	     "a buffer of each");
+	dev_close(&devs[1]);
+	is(buf_state(l[1].fd), BARTER_STATE_DEAD, "the closed one's is DEAD");
+	is(peek(l[1].map, &v), SIGBUS, "and faults");
+	is(buf_state(l[0].fd), BARTER_STATE_OK, "the other's is OK");
+	is(differs(l[0].map, 61, 0, PAGE), -1, "and has its bytes");
+	/* The last close resets the set, with the closed sibling in it. */
+	dev_close(&devs[0]);
+	is(buf_state(l[0].fd), BARTER_STATE_DEAD, "now both are DEAD");
+	is(buf_state(l[1].fd), BARTER_STATE_DEAD, "for ever");
+	lent_free(&l[0]);
+	lent_free(&l[1]);
+}
+
+/* Both at once, from two threads: no deadlock, and all is well at the end. */
+static void *resets(void *arg)
+{
+	for (int i = 0; i < 20; i++)
+		dev_hot_reset(arg);
+	return NULL;
+}
+
+static void at_the_same_time(void)
+{
+	struct lent l[2];
+	pthread_t t[2];
+
+	need(open_both(pci_lender(), pci_lender()), "open both");
+	need(lend(&l[0], &devs[0], 61) && lend(&l[1], &devs[1], 62),
+	     "a buffer of each");
+	for (int i = 0; i < 2; i++)
+		pthread_create(&t[i], NULL, resets, &devs[i]);
+	for (int i = 0; i < 2; i++)
+		pthread_join(t[i], NULL);
+	for (int i = 0; i < 2; i++) {
+		is(buf_state(l[i].fd), BARTER_STATE_OK, "%d is OK", i);
+		is(buf_reasons(l[i].fd), 0, "%d has no reason left", i);
+		is(differs(l[i].map, 61 + (uint32_t)i, 0, PAGE), -1,
+		   "%d has its bytes", i);
+		lent_free(&l[i]);
+	}
+	close_both();
+}
+
+int main(void)
+{
+	find_devices();
+	CASE(through_either);
+	CASE(one_is_off);
+	CASE(sibling_on_stock_driver);
+	CASE(refused_reset);
+	CASE(close_one);
+	CASE(at_the_same_time);
+	return tap_done();
+}

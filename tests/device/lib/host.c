@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Copyright (c) 2026 the barter developers
+ *
+ * The far side of the test bed, see host.h: by the bed's program vmctl.
+ */
+#define _GNU_SOURCE
+#include "host.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* Run vmctl with @args; how many bytes of its answer are in @data. */
+static ssize_t vmctl(char *const args[], void *data, size_t size)
+{
+	int pipes[2], status;
+	size_t got = 0;
+	ssize_t n;
+	pid_t pid;
+
+	if (pipe2(pipes, O_CLOEXEC))
+		return -errno;
+	fflush(stdout);
+	pid = fork();
+	if (!pid) {
+		dup2(pipes[1], STDOUT_FILENO);
+		dup2(STDOUT_FILENO, STDERR_FILENO);
+		execvp(args[0], args);
+		_exit(127);
+	}
+	close(pipes[1]);
+	while (got < size &&
+	       (n = read(pipes[0], (char *)data + got, size - got)) > 0)
+		got += (size_t)n;
+	close(pipes[0]);
+	if (waitpid(pid, &status, 0) != pid || !WIFEXITED(status) ||
+	    WEXITSTATUS(status) == 127)
+		return -ENOSYS;
+	if (!WEXITSTATUS(status))
+		return (ssize_t)got;
+	printf("# vmctl %s: %.*s\n", args[1], (int)got, (char *)data);
+	return -EIO;
+}
+
+int host_monitor(const char *command, char *text, size_t size)
+{
+	char line[256], *args[16] = { "vmctl" }, *save, *word;
+	unsigned int n = 1;
+	ssize_t got;
+
+	snprintf(line, sizeof(line), "%s", command);
+	for (word = strtok_r(line, " ", &save); word && n < 15;
+	     word = strtok_r(NULL, " ", &save))
+		args[n++] = word;
+	got = vmctl(args, text, size - 1);
+	text[got > 0 ? got : 0] = 0;
+	return got < 0 ? (int)got : 0;
+}
+
+static ssize_t request(char *verb, uint64_t offset, uint64_t n, char *more,
+		       void *data, size_t size)
+{
+	char at[32], length[32];
+	char *args[] = { "vmctl", verb, at, length, more, NULL };
+
+	snprintf(at, sizeof(at), "%#llx", (unsigned long long)offset);
+	snprintf(length, sizeof(length), "%#llx", (unsigned long long)n);
+	return vmctl(args, data, size);
+}
+
+int host_read(uint64_t offset, void *data, size_t n)
+{
+	ssize_t got = request("host-read", offset, n, NULL, data, n);
+
+	return got < 0 ? (int)got : (size_t)got == n ? 0 : -EIO;
+}
+
+int host_sum(uint64_t offset, uint64_t n, char sum[65])
+{
+	char text[256];
+	ssize_t got = request("host-sha256", offset, n, NULL, text,
+			      sizeof(text));
+
+	sum[0] = 0;
+	if (got < 64)
+		return got < 0 ? (int)got : -EIO;
+	memcpy(sum, text, 64);
+	sum[64] = 0;
+	return 0;
+}
+
+int host_fill(uint64_t offset, uint64_t n, uint8_t byte)
+{
+	char value[8], text[256];
+	ssize_t got;
+
+	snprintf(value, sizeof(value), "%u", byte);
+	got = request("host-fill", offset, n, value, text, sizeof(text));
+	return got < 0 ? (int)got : 0;
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Copyright (c) 2026 the barter developers
+ *
+ * Processes, time and the kernel log.
+ */
+#ifndef TESTS_PROC_H
+#define TESTS_PROC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+int64_t now_ms(void);
+
+/* Wait for a condition by looking again and again: never by a fixed sleep. */
+#define WAIT_FOR(result, condition, ms)					\
+	do {								\
+		int64_t until_ = now_ms() + (ms);			\
+									\
+		while (!((result) = (condition)) && now_ms() < until_)	\
+			usleep(1000);					\
+	} while (0)
+
+/* Run @fn in a child; its return value, 0..255, is the exit status. */
+pid_t spawn(int (*fn)(void *), void *arg);
+/* The child's wait status, or -ETIMEDOUT after @ms (it still runs). */
+int reap(pid_t pid, int ms);
+/* spawn() and reap(): the exit status, 1000 + signal, or -ETIMEDOUT. */
+int in_child(int (*fn)(void *), void *arg, int ms);
+/* Is the child still there after it had every chance to end? */
+bool is_running(pid_t pid);
+/* Does that task sleep in the kernel at a function of that name? */
+bool sleeps_in(pid_t pid, const char *function);
+
+/* The kernel log from now on. */
+struct log {
+	int fd;
+};
+
+void log_open(struct log *log);
+/* Wait until a new line contains both texts; false after @ms. */
+bool log_wait(struct log *log, const char *text, const char *text2, int ms);
+void log_close(struct log *log);
+
+int count_fds(void);
+
+#endif

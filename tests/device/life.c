@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Copyright (c) 2026 the barter developers
+ *
+ * Buffers outlive what they came from: the driver's binding, the device itself,
+ * the importer. And no module goes while one of its buffers lives.
+ *
+ * The last suite of its machine: what it unplugs does not come back.
+ */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "lib/edu.h"
+#include "lib/fixture.h"
+#include "lib/host.h"
+
+#define RW	(PROT_READ | PROT_WRITE)
+#define SEED	71
+
+static int fd;
+static volatile uint8_t *map, *untouched;
+
+static bool lend(void)
+{
+	uint32_t v = 0;
+
+	fill(bar, SEED, 0, MIB);
+	fd = buf_export1(&mem, BAR, 0, MIB);
+	map = buf_map(fd, 0, MIB, RW);
+	untouched = buf_map(fd, 0, MIB, RW);
+	return ok(map && untouched && !peek(map + PAGE, &v) &&
+		  v == pattern(SEED, PAGE), "a buffer with live mappings");
+}
+
+static void unlend(void)
+{
+	munmap((void *)map, MIB);
+	munmap((void *)untouched, MIB);
+	close(fd);
+}
+
+static void is_dead(const char *when)
+{
+	struct barter_info info;
+	uint32_t v;
+	void *p;
+
+	is_errno(buf_info(fd, &info), 0, "%s: info works", when);
+	is(info.out_state, BARTER_STATE_DEAD, "%s: DEAD", when);
+	ok(info.out_reasons & (BARTER_REASON_CLOSED | BARTER_REASON_GONE),
+	   "%s: the reason", when);
+	is(peek(map + PAGE, &v), SIGBUS, "%s: touched mapping faults", when);
+	is(peek(untouched, &v), SIGBUS, "%s: untouched mapping faults", when);
+	p = mmap(NULL, PAGE, RW, MAP_SHARED, fd, 0);
+	is_errno(p == MAP_FAILED ? -errno : 0, EBADFD, "%s: mmap", when);
+	is(buf_count(mem.bdf) >= 0, 1, "%s: debugfs works", when);
+}
+
+static int unbind_child(void *arg)
+{
+	(void)arg;
+	return pci_unbind(mem.bdf) ? 1 : 0;
+}
+
+static int remove_child(void *arg)
+{
+	(void)arg;
+	return pci_remove(mem.bdf) ? 1 : 0;
+}
+
+/*
+ * The child of spawn() holds the device fd too, and would wait for itself: so
+ * the sysfs write is done by a child that has closed everything.
+ */
+static int without_files(void *how)
+{
+	fixture_forget();
+	for (int i = 3; i < 256; i++)
+		close(i);
+	return ((int (*)(void *))how)(NULL);
+}
+
+/* @how ends the driver's hold on the device while its fd is open. */
+static void gone(int (*how)(void *), const char *name)
+{
+	uint32_t v;
+	pid_t pid;
+
+	if (!lend())
+		return;
+	pid = spawn(without_files, (void *)how);
+	ok(buf_wait(fd, BARTER_STATE_DEAD, 10000),
+	   "%s: DEAD although the device fd is open", name);
+	ok(buf_reasons(fd) & BARTER_REASON_GONE, "%s: reason GONE", name);
+	is(peek(map + PAGE, &v), SIGBUS, "%s: access faults", name);
+	ok(is_running(pid), "%s: waits for the user", name);
+	munmap((void *)bar, bar_length);
+	dev_close(&mem);
+	is(reap(pid, 30000), 0, "%s: ends when the user has closed", name);
+	is_dead(name);
+}
+
+static void unbind_while_open(void)
+{
+	gone(unbind_child, "unbind");
+	is_errno(pci_bind(mem.bdf, pci_lender()), 0, "bind again");
+	is_dead("bound again");
+	fixture_open();
+	is_dead("opened again");
+	unlend();
+	need(lend(), "a new buffer");
+	is(buf_state(fd), BARTER_STATE_OK, "is OK");
+	unlend();
+}
+
+static void unbind_when_closed(void)
+{
+	if (!lend())
+		return;
+	fixture_close();
+	is_dead("closed");
+	is_errno(pci_unbind(mem.bdf), 0, "unbind");
+	is_dead("unbound");
+	is_errno(pci_bind(mem.bdf, "vfio-pci"), 0, "bind to vfio-pci");
+	is_dead("with another driver");
+	unlend();
+	fixture_open();
+}
+
+/* An importer with a live mapping while its exporter's driver goes. */
+static void unbind_while_imported(void)
+{
+	uint8_t data[64];
+	int edu = edu_open();
+	pid_t pid;
+
+	need(edu >= 0, "open the importer");
+	if (!lend())
+		return;
+	is_errno(edu_import(edu, fd), 0, "import");
+	is_errno(edu_read(edu, 0, data, sizeof(data)), 0, "DMA");
+	is(edu_status(edu).out_mapped, 1, "a mapping is held");
+	pid = spawn(without_files, (void *)unbind_child);
+	ok(buf_wait(fd, BARTER_STATE_DEAD, 10000), "DEAD");
+	is(edu_status(edu).out_mapped, 0, "the mapping is gone");
+	munmap((void *)bar, bar_length);
+	dev_close(&mem);
+	is(reap(pid, 30000), 0, "unbind ends");
+	is_errno(edu_read(edu, 0, data, sizeof(data)), EBADFD, "no DMA");
+	is_dead("unbound");
+	/* Detach comes after the exporter's device has lost its driver. */
+	close(edu);
+	is_dead("detached");
+	unlend();
+	fixture_open();
+}
+
+static void importer_unbound(void)
+{
+	const char *name = getenv("VM_EDU");
+	char found[BDF_LENGTH];
+	struct barter_info info;
+	uint8_t data[64];
+	int edu = edu_open();
+
+	if (!name) {
+		need(!pci_find(PCI_EDU, 0, found), "edu");
+		name = found;
+	}
+	need(edu >= 0, "open the importer");
+	if (!lend())
+		return;
+	is_errno(edu_import(edu, fd), 0, "import");
+	is_errno(edu_read(edu, 0, data, sizeof(data)), 0, "DMA");
+	is_errno(pci_unbind(name), 0, "unbind the importer");
+	is_errno(edu_read(edu, 0, data, sizeof(data)), ENODEV, "no DMA");
+	buf_info(fd, &info);
+	is(info.out_attachments + info.out_maps, 0, "nothing is attached");
+	is_errno(dev_set_memory(&mem, false), 0, "revoke has nobody to ask");
+	is_errno(dev_set_memory(&mem, true), 0, "restore");
+	close(edu);
+	is_errno(pci_bind(name, "barter-dma"), 0, "bind the importer again");
+	edu = edu_open();
+	is_errno(edu_import(edu, fd), 0, "import again");
+	is_errno(edu_read(edu, 0, data, sizeof(data)), 0, "DMA again");
+	is(differs(data, SEED, 0, sizeof(data)), -1, "the right bytes");
+	close(edu);
+	unlend();
+}
+
+static int remove_module(const char *name)
+{
+	return syscall(SYS_delete_module, name, O_NONBLOCK) ? -errno : 0;
+}
+
+static bool refused(int ret)
+{
+	return ret == -EAGAIN || ret == -EBUSY;
+}
+
+static void modules_stay(void)
+{
+	bool removed;
+	int ret;
+
+	if (!lend())
+		return;
+	fixture_close();
+	need(!pci_unbind(mem.bdf), "only the buffer is left");
+	ret = remove_module("barter_vfio_pci");
+	ok(refused(ret), "barter-vfio-pci stays: %d", ret);
+	ret = remove_module("barter");
+	ok(refused(ret), "barter stays: %d", ret);
+	close(fd);
+	ret = remove_module("barter_vfio_pci");
+	ok(refused(ret), "mappings hold it too: %d", ret);
+	munmap((void *)map, MIB);
+	munmap((void *)untouched, MIB);
+	WAIT_FOR(removed, !remove_module("barter_vfio_pci"), 10000);
+	ok(removed, "it goes when the last mapping has gone");
+	is(system("modprobe barter-vfio-pci"), 0, "and can be loaded again");
+	fixture_open();
+	need(lend(), "a new buffer");
+	unlend();
+}
+
+/* As by the button of the slot, but done by the kernel. */
+static void removed_while_open(void)
+{
+	bool back;
+
+	gone(remove_child, "remove");
+	ok(!pci_exists(mem.bdf), "the device is gone");
+	is_errno(pci_rescan(), 0, "rescan");
+	WAIT_FOR(back, pci_exists(mem.bdf), 10000);
+	need(back, "the device is back");
+	is_dead("the device is back");
+	fixture_open();
+	is_dead("opened again");
+	unlend();
+	need(lend(), "a new buffer");
+	unlend();
+}
+
+/* AER: the link fails. QEMU's recovery does not succeed, so ERROR stays. */
+static void error_of_the_link(void)
+{
+	static const char inject[] = "pcie_aer_inject_error rp0 DLP";
+	char text[256];
+	uint32_t v;
+	bool hit;
+
+	if (!lend())
+		return;
+	if (host_monitor(inject, text, sizeof(text)) || strstr(text, "rror:")) {
+		skip("the host cannot inject an error", "%s", inject);
+		unlend();
+		return;
+	}
+	WAIT_FOR(hit, buf_state(fd) == BARTER_STATE_REVOKED, 10000);
+	ok(hit, "REVOKED");
+	ok(buf_reasons(fd) & BARTER_REASON_ERROR, "reason ERROR");
+	is(peek(map, &v), SIGBUS, "access faults");
+	dev_reset(&mem);
+	fixture_reopen();
+	is(buf_state(fd), BARTER_STATE_DEAD, "DEAD after close");
+	unlend();
+	dev_set_memory(&mem, true);
+	need(lend(), "a new buffer works");
+	is(buf_reasons(fd), 0, "without any reason");
+	unlend();
+}
+
+/* The slot is emptied by the host while everything is in use. */
+static void unplugged_while_open(void)
+{
+	char text[256];
+	uint8_t data[64];
+	int edu = edu_open();
+	bool left;
+
+	if (!lend())
+		return;
+	need(edu >= 0 && !edu_import(edu, fd) &&
+	     !edu_read(edu, 0, data, sizeof(data)), "an importer with a map");
+	need(!host_monitor("device_del ivshm0", text, sizeof(text)), "unplug");
+	ok(buf_wait(fd, BARTER_STATE_DEAD, 30000), "DEAD: %s", text);
+	ok(buf_reasons(fd) & BARTER_REASON_GONE, "reason GONE");
+	is(edu_status(edu).out_mapped, 0, "the importer has let go");
+	munmap((void *)bar, bar_length);
+	dev_close(&mem);
+	WAIT_FOR(left, !pci_exists(mem.bdf), 30000);
+	ok(left, "the device is gone");
+	is_dead("unplugged");
+	is_errno(edu_read(edu, 0, data, sizeof(data)), EBADFD, "no DMA");
+	close(edu);
+	unlend();
+	ok(buf_count(mem.bdf) >= 0, "debugfs works");
+}
+
+int main(void)
+{
+	fixture_open();
+	CASE(unbind_while_open);
+	CASE(unbind_when_closed);
+	CASE(unbind_while_imported);
+	CASE(importer_unbound);
+	CASE(modules_stay);
+	CASE(removed_while_open);
+	CASE(error_of_the_link);
+	CASE(unplugged_while_open);
+	return tap_done();
+}
