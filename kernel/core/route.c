@@ -248,6 +248,9 @@ void barter_route_decide(const struct barter_route_desc *desc,
 		set_answer(answer, BARTER_ROUTE_BUS, BARTER_WHY_COMMON_BRIDGE);
 		port_name(name, common);
 		snprintf(answer->text, sizeof(answer->text),
+			 same_port(&desc->provider.ports[0],
+				   &desc->importer.ports[0]) ?
+			 "one and the same device, %s, without ACS redirect" :
 			 "common bridge %s, no ACS redirect on the way", name);
 	} else if (desc->cpu_allowed) {
 		set_answer(answer, BARTER_ROUTE_HOST, BARTER_WHY_CPU_ALLOWED);

@@ -191,7 +191,13 @@ static const struct topology topologies[] = {
 	  { .importer_is_pci = true, SAME_HOST(Q35),
 	    .provider = PATH(PORT(1, 0, 0, 0), PORT(0, 2, 0, RR)),
 	    .importer = PATH(PORT(1, 0, 0, 0), PORT(0, 2, 0, RR)) },
-	  BUS("0000:01:00.0") },
+	  BARTER_ROUTE_BUS, BARTER_WHY_COMMON_BRIDGE,
+	  "one and the same device, 0000:01:00.0, without ACS redirect" },
+	{ "a device that redirects, and itself",
+	  { .importer_is_pci = true, SAME_HOST(Q35),
+	    .provider = PATH(PORT(1, 0, 0, RR), PORT(0, 2, 0, 0)),
+	    .importer = PATH(PORT(1, 0, 0, RR), PORT(0, 2, 0, 0)) },
+	  UNKNOWN("8086:29c0", "8086:29c0", REDIRECT("0000:01:00.0")) },
 
 	/* the same numbers in two domains are two devices */
 	{ "domains",
