@@ -367,8 +367,8 @@ int main(void)
 	write_text("/proc/sys/kernel/modprobe", "/sbin/modprobe");
 	system("exec /bin/busybox ip link set lo up 2>/dev/null");
 
-	modules_load();
 	kmemleak_start();
+	modules_load();
 	limit = atoll(conf_get("limit_ms"));
 	status = run_command(limit);
 	hand_over_out();

@@ -15,7 +15,7 @@ void modules_unload(void);
 /* Search the whole kernel log for signs of a bug and complain of each. */
 void kmsg_check(void);
 
-/* Forget what leaked before the command; complain of what leaked since. */
+/* Complain of what was allocated after start and leaked. */
 void kmemleak_start(void);
 void kmemleak_check(void);
 
