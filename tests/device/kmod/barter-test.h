@@ -5,7 +5,8 @@
  * What barter-test.ko offers to tests: /dev/barter-test, for root only.
  *
  * A file plays up to BARTER_TEST_IMPORTERS importers, well-behaved and not, and
- * owns up to BARTER_TEST_FENCES fences; closing it ends them all. Module and
+ * owns up to BARTER_TEST_FENCES fences; closing it ends them all. Importers also
+ * end when their device is removed or a driver is unbound from it. Module and
  * tests are built together, so this is no stable ABI: no sizes, no versions.
  *
  * Where an ioctl's argument is just an id, it is passed by value. Errors that
@@ -134,7 +135,9 @@ struct barter_test_fence {
  * @out_fd: the dma-buf
  * @__pad: ignored
  *
- * Lives for itself, not with the file. Errors: EINVAL.
+ * Lives for itself, not with the file. A kernel with CONFIG_DMA_API_DEBUG warns
+ * when more than seven importers have it mapped (before 7.1: are attached to it).
+ * Errors: EINVAL.
  */
 struct barter_test_foreign {
 	__aligned_u64 length;

@@ -15,6 +15,9 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
+/* Several importers may map the same pages at once, so that no map owns caches. */
+#define FOREIGN_DMA_ATTRS	DMA_ATTR_SKIP_CPU_SYNC
+
 struct foreign {
 	unsigned int npages;
 	struct page *pages[] __counted_by(npages);
@@ -68,7 +71,7 @@ static struct sg_table *foreign_map(struct dma_buf_attachment *attach,
 		goto err_free;
 	for_each_sgtable_sg(sgt, sg, i)
 		sg_set_page(sg, foreign->pages[i], PAGE_SIZE, 0);
-	ret = dma_map_sgtable(attach->dev, sgt, dir, 0);
+	ret = dma_map_sgtable(attach->dev, sgt, dir, FOREIGN_DMA_ATTRS);
 	if (ret)
 		goto err_free_table;
 	return sgt;
@@ -83,7 +86,7 @@ err_free:
 static void foreign_unmap(struct dma_buf_attachment *attach,
 			  struct sg_table *sgt, enum dma_data_direction dir)
 {
-	dma_unmap_sgtable(attach->dev, sgt, dir, 0);
+	dma_unmap_sgtable(attach->dev, sgt, dir, FOREIGN_DMA_ATTRS);
 	sg_free_table(sgt);
 	kfree(sgt);
 }

@@ -54,14 +54,14 @@ static int test_release(struct inode *inode, struct file *filp)
 	return 0;
 }
 
-/* A device that goes away takes its importers along, as its driver would. */
+/* Importers go with the device, or with its driver if it has one. */
 static int test_bus_notify(struct notifier_block *nb, unsigned long action,
 			   void *data)
 {
 	struct device *dev = data;
 	struct test_file *file;
 
-	if (action != BUS_NOTIFY_DEL_DEVICE)
+	if (action != BUS_NOTIFY_DEL_DEVICE && action != BUS_NOTIFY_UNBIND_DRIVER)
 		return NOTIFY_DONE;
 	mutex_lock(&test_files_lock);
 	list_for_each_entry(file, &test_files, node) {
