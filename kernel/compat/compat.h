@@ -68,8 +68,8 @@ static inline void barter_fence_name(struct dma_fence *fence, char *text,
 	rcu_read_lock();
 #ifdef BARTER_HAVE_FENCE_DRIVER_NAME
 	snprintf(text, length, "fence %s %s",
-		 rcu_dereference(dma_fence_driver_name(fence)),
-		 rcu_dereference(dma_fence_timeline_name(fence)));
+		 (const char __force *)dma_fence_driver_name(fence),
+		 (const char __force *)dma_fence_timeline_name(fence));
 #else
 	snprintf(text, length, "fence %s %s", fence->ops->get_driver_name(fence),
 		 fence->ops->get_timeline_name(fence));
