@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Copyright (c) 2026 the barter developers
+ *
+ * How a buffer stands, for info and export.
+ */
+#include "buffer_info.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define RANGES_SHOWN 8
+
+int buffer_info_get(const char *name, int fd, struct buffer_info *buffer)
+{
+	struct barter_info info = { .size = sizeof(info), .dmabuf_fd = fd };
+	int control, ret;
+
+	ret = barter_control_open(&control);
+	if (ret)
+		return failed_control(name, ret);
+	ret = barter_buffer_ranges(control, fd, &buffer->ranges,
+				   &buffer->nr_ranges);
+	if (!ret) {
+		ret = barter_buffer_info(control, &info);
+		if (ret)
+			free(buffer->ranges);
+	}
+	close(control);
+	if (ret == -EBADF)
+		return failed(name, "is not open; pass the number of an fd that this process inherits, or PID:FD");
+	if (ret == -EINVAL)
+		return failed(name, "is no buffer of barter's");
+	if (ret)
+		return failed_control(name, ret);
+	buffer->info = info;
+	return EXIT_OK;
+}
+
+void buffer_info_free(struct buffer_info *buffer)
+{
+	free(buffer->ranges);
+}
+
+static void device_name(const struct barter_info *info, char *text)
+{
+	struct barter_bdf bdf = {
+		.domain = info->out_domain,
+		.bus = info->out_bus,
+		.devfn = info->out_devfn,
+	};
+
+	barter_bdf_format(&bdf, text);
+}
+
+void buffer_info_text(const struct buffer_info *buffer, int all)
+{
+	const struct barter_info *info = &buffer->info;
+	uint32_t i, shown = buffer->nr_ranges;
+	char device[BARTER_BDF_LENGTH], reasons[160];
+
+	device_name(info, device);
+	barter_reasons_format(info->out_reasons, reasons, sizeof(reasons));
+	printf("device       %s BAR %u\n", device, info->out_bar);
+	printf("length       %s (%" PRIu64 " bytes)\n",
+	       SIZE_TEXT(info->out_length), (uint64_t)info->out_length);
+	printf("state        %s%s%s%s\n", barter_state_name(info->out_state),
+	       reasons[0] ? " (" : "", reasons, reasons[0] ? ")" : "");
+	if (info->out_blocker[0])
+		printf("waits for    %.*s\n", BARTER_NAME_LENGTH,
+		       info->out_blocker);
+	printf("generation   %" PRIu64 "\n", (uint64_t)info->out_generation);
+	printf("importers    %u attached, %u mapped for DMA\n",
+	       info->out_attachments, info->out_maps);
+	printf("mmaps        %u\n", info->out_mmaps);
+	printf("faults       %" PRIu64 " by page, %" PRIu64 " by PMD, %" PRIu64
+	       " by PUD\n", (uint64_t)info->out_faults_pte,
+	       (uint64_t)info->out_faults_pmd, (uint64_t)info->out_faults_pud);
+	printf("ranges       %u\n", buffer->nr_ranges);
+	if (!all && shown > RANGES_SHOWN)
+		shown = RANGES_SHOWN;
+	for (i = 0; i < shown; i++)
+		printf("  0x%" PRIx64 "+0x%" PRIx64 "\n",
+		       (uint64_t)buffer->ranges[i].offset,
+		       (uint64_t)buffer->ranges[i].length);
+	if (shown < buffer->nr_ranges)
+		printf("  ... %u more; see --all\n",
+		       buffer->nr_ranges - shown);
+}
+
+void buffer_info_json(const struct buffer_info *buffer, struct json *json)
+{
+	const struct barter_info *info = &buffer->info;
+	char text[BARTER_NAME_LENGTH + 1];
+	unsigned int bit;
+	uint32_t i;
+
+	device_name(info, text);
+	json_text(json, "device", text);
+	json_number(json, "bar", info->out_bar);
+	json_number(json, "length", info->out_length);
+	json_text(json, "state", barter_state_name(info->out_state));
+	json_open(json, "reasons", '[');
+	for (bit = 0; bit < 32; bit++)
+		if (info->out_reasons & 1U << bit)
+			json_text(json, NULL, barter_reason_name(1U << bit));
+	json_close(json, ']');
+	snprintf(text, sizeof(text), "%.*s", BARTER_NAME_LENGTH,
+		 info->out_blocker);
+	json_text(json, "blocker", text[0] ? text : NULL);
+	json_number(json, "generation", info->out_generation);
+	json_number(json, "attachments", info->out_attachments);
+	json_number(json, "maps", info->out_maps);
+	json_number(json, "mmaps", info->out_mmaps);
+	json_number(json, "faults_pte", info->out_faults_pte);
+	json_number(json, "faults_pmd", info->out_faults_pmd);
+	json_number(json, "faults_pud", info->out_faults_pud);
+	json_open(json, "ranges", '[');
+	for (i = 0; i < buffer->nr_ranges; i++) {
+		json_open(json, NULL, '{');
+		json_number(json, "offset", buffer->ranges[i].offset);
+		json_number(json, "length", buffer->ranges[i].length);
+		json_close(json, '}');
+	}
+	json_close(json, ']');
+}

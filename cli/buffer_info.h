@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Copyright (c) 2026 the barter developers
+ *
+ * How a buffer stands, for info and export.
+ */
+#ifndef BARTER_BUFFER_INFO_H
+#define BARTER_BUFFER_INFO_H
+
+#include "cli.h"
+#include "json.h"
+
+struct buffer_info {
+	struct barter_info info;
+	struct barter_range *ranges;
+	uint32_t nr_ranges;
+};
+
+/* Ask /dev/barter; EXIT_FAILED after complaining about @name. */
+int buffer_info_get(const char *name, int fd, struct buffer_info *buffer);
+void buffer_info_free(struct buffer_info *buffer);
+void buffer_info_text(const struct buffer_info *buffer, int all);
+/* The members of an object that the caller has opened. */
+void buffer_info_json(const struct buffer_info *buffer, struct json *json);
+
+#endif /* BARTER_BUFFER_INFO_H */

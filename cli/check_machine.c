@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Copyright (c) 2026 the barter developers
+ *
+ * Checks of barter doctor on the machine as a whole: kernel, IOMMU, modules,
+ * nodes in /dev, and the limits that everybody should know.
+ */
+#include "doctor.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+static int in_folder(const char *variable, const char *fallback,
+		     const char *tail, int mode)
+{
+	const char *root = getenv(variable);
+	char path[400];
+
+	snprintf(path, sizeof(path), "%.200s/%.150s",
+		 root && *root ? root : fallback, tail);
+	return access(path, mode) ? -errno : 0;
+}
+
+static int sysfs_has(const char *tail)
+{
+	return !in_folder("BARTER_SYSFS", "/sys", tail, F_OK);
+}
+
+static void check_kernel(struct doctor *doctor)
+{
+	unsigned int major = 0, minor = 0, oldest_major, oldest_minor;
+	struct finding *finding;
+	struct utsname name;
+
+	uname(&name);
+	sscanf(name.release, "%u.%u", &major, &minor);
+	sscanf(BARTER_KERNEL_OLDEST, "%u.%u", &oldest_major, &oldest_minor);
+	finding = finding_add(doctor, LEVEL_OK, "kernel");
+	FINDING_SAY(finding, what, "Linux %.60s", name.release);
+	if (major > oldest_major ||
+	    (major == oldest_major && minor >= oldest_minor))
+		return;
+	finding->level = LEVEL_MISSING;
+	FINDING_SAY(finding, why, "barter's modules need Linux "
+		    BARTER_KERNEL_OLDEST " or later");
+	FINDING_SAY(finding, remedy, "boot a newer kernel; Debian 12 has one in bookworm-backports");
+}
+
+/* Firmware that describes an IOMMU leaves a table. */
+static void iommu_remedy(struct finding *finding)
+{
+	if (sysfs_has("firmware/acpi/tables/DMAR"))
+		FINDING_SAY(finding, remedy, "the firmware describes an Intel IOMMU: add intel_iommu=on to the kernel command line and reboot");
+	else if (sysfs_has("firmware/acpi/tables/IVRS"))
+		FINDING_SAY(finding, remedy, "the firmware describes an AMD IOMMU: take amd_iommu=off and iommu=off from the kernel command line and reboot");
+	else
+		FINDING_SAY(finding, remedy, "turn the IOMMU on in the firmware's setup (VT-d, AMD-Vi, SMMU); a virtual machine needs a virtual one (QEMU: -device intel-iommu) and intel_iommu=on");
+}
+
+static void check_iommu(struct doctor *doctor)
+{
+	const struct barter_pci *pci = NULL;
+	struct finding *finding;
+	int highest = -1, translating = 0, identity = 0;
+
+	finding = finding_add(doctor, LEVEL_OK, "IOMMU");
+	while ((pci = barter_topology_next(doctor->topology, pci))) {
+		const char *type = barter_pci_group_type(pci);
+
+		if (barter_pci_group(pci) > highest)
+			highest = barter_pci_group(pci);
+		if (type && !strncmp(type, "DMA", 3))
+			translating++;
+		else if (type && !strcmp(type, "identity"))
+			identity++;
+	}
+	if (highest >= 0) {
+		FINDING_SAY(finding, what, "on; %d devices translated by default, %d not",
+			    translating, identity);
+		return;
+	}
+	finding->level = LEVEL_MISSING;
+	FINDING_SAY(finding, what, "no device is in an IOMMU group");
+	FINDING_SAY(finding, why, "VFIO hands out a device only with an IOMMU that confines its DMA");
+	iommu_remedy(finding);
+}
+
+static void check_module(struct doctor *doctor, const char *name,
+			 const char *folder, const char *why)
+{
+	struct finding *finding;
+	char path[80];
+
+	snprintf(path, sizeof(path), "module/%s", folder);
+	finding = finding_add(doctor, LEVEL_OK, name);
+	if (sysfs_has(path)) {
+		FINDING_SAY(finding, what, "module is loaded");
+		return;
+	}
+	finding->level = LEVEL_MISSING;
+	FINDING_SAY(finding, what, "module is not loaded");
+	FINDING_SAY(finding, why, "%s", why);
+	FINDING_SAY(finding, remedy, "modprobe %s", name);
+}
+
+/* The IOMMU's user interface: type 1, or iommufd on kernels with both. */
+static void check_iommu_interface(struct doctor *doctor)
+{
+	struct finding *finding;
+
+	if (in_folder("BARTER_DEV", "/dev", "iommu", F_OK)) {
+		check_module(doctor, "vfio_iommu_type1", "vfio_iommu_type1",
+			     "it sets up the IOMMU for devices that are opened");
+		return;
+	}
+	finding = finding_add(doctor, LEVEL_OK, "/dev/iommu");
+	FINDING_SAY(finding, what, "iommufd is there");
+}
+
+static void check_control(struct doctor *doctor)
+{
+	struct finding *finding = finding_add(doctor, LEVEL_OK, "/dev/barter");
+	int control = -1, ret;
+
+	ret = barter_control_open(&control);
+	doctor->control = ret ? ret : control;
+	if (!ret) {
+		FINDING_SAY(finding, what, "can be opened");
+		return;
+	}
+	finding->level = LEVEL_MISSING;
+	FINDING_SAY(finding, why, "it answers what a buffer is, and which routes there are");
+	if (ret == -ENOENT && !sysfs_has("module/barter")) {
+		FINDING_SAY(finding, what, "is not there, since barter.ko is not loaded");
+		FINDING_SAY(finding, remedy, "modprobe barter-vfio-pci");
+	} else if (ret == -ENOENT) {
+		FINDING_SAY(finding, what, "is not there although barter.ko is loaded");
+		FINDING_SAY(finding, remedy, "mount devtmpfs on /dev, or make the node as /sys/class/misc/barter/dev says");
+	} else if (ret == -EACCES || ret == -EPERM) {
+		FINDING_SAY(finding, what, "no permission to open it");
+		FINDING_SAY(finding, remedy, "chmod 0666 /dev/barter; for good: a udev rule KERNEL==\"barter\", MODE=\"0666\"");
+	} else {
+		FINDING_SAY(finding, what, "cannot be opened: %s",
+			    strerror(-ret));
+		FINDING_SAY(finding, remedy, "rmmod barter-vfio-pci barter; modprobe barter-vfio-pci");
+	}
+}
+
+static void check_vfio_node(struct doctor *doctor)
+{
+	struct finding *finding = finding_add(doctor, LEVEL_OK,
+					      "/dev/vfio/vfio");
+	int ret = in_folder("BARTER_DEV", "/dev", "vfio/vfio", R_OK | W_OK);
+
+	if (!ret) {
+		FINDING_SAY(finding, what, "can be opened");
+		return;
+	}
+	finding->level = LEVEL_MISSING;
+	FINDING_SAY(finding, why, "devices are opened through it");
+	if (ret == -ENOENT) {
+		FINDING_SAY(finding, what, "is not there");
+		FINDING_SAY(finding, remedy, "modprobe vfio");
+	} else {
+		FINDING_SAY(finding, what, "cannot be opened: %s",
+			    strerror(-ret));
+		FINDING_SAY(finding, remedy, "chmod 0666 /dev/vfio/vfio (the node alone gives no access to any device)");
+	}
+}
+
+void check_machine(struct doctor *doctor)
+{
+	check_kernel(doctor);
+	check_iommu(doctor);
+	check_module(doctor, "barter", "barter",
+		     "it makes and revokes the buffers");
+	check_module(doctor, BARTER_DRIVER, "barter_vfio_pci",
+		     "it is the driver that lends a device's memory");
+	check_iommu_interface(doctor);
+	check_control(doctor);
+	if (in_folder("BARTER_DEV", "/dev", "iommu", F_OK))
+		check_vfio_node(doctor);
+}
+
+/* Where the guarantee "when a revoke has returned, nobody gets through" ends. */
+void check_limits(struct doctor *doctor)
+{
+	static const char *const limits[] = {
+		"VFIO type 1 MAP_DMA of a buffer's mmap keeps its pages after a revoke, as with stock VFIO",
+		"a configuration write that is raced by the same program's second thread reaches importers one call late",
+		"a BAR mapped through the device fd itself stays mapped during a reset through sysfs, as with stock VFIO",
+		"buffers of the kernel's own exporter (Linux 6.19 and later) have the kernel's guarantees only",
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
+		struct finding *finding = finding_add(doctor, LEVEL_NOTE,
+						      "limit of revoke");
+
+		FINDING_SAY(finding, what, "%s", limits[i]);
+	}
+}

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Copyright (c) 2026 the barter developers
+ *
+ * The table of commands.
+ */
+#include "cli.h"
+
+#include <string.h>
+
+const struct command commands[] = {
+	{
+		.name = "list",
+		.arguments = "[--all] [--json]",
+		.summary = "PCI devices with memory, and whether it can be lent",
+		.help =
+"  --all   also bridges and devices without memory BARs\n"
+"  --json  for programs\n",
+		.run = run_list,
+	}, {
+		.name = "doctor",
+		.arguments = "[--json] [BDF...]",
+		.summary = "what this machine lacks for lending, and the remedy",
+		.help =
+"Checks kernel, IOMMU, modules, /dev nodes, IOMMU groups and routes. Without\n"
+"BDF the routes are those of devices bound to barter-vfio-pci, or of those\n"
+"that could be. Routes are only shown to root.\n"
+"Exit status 1 means that something needed is missing.\n\n"
+"  --json  for programs\n",
+		.run = run_doctor,
+	}, {
+		.name = "bind",
+		.arguments = "[--force] BDF...",
+		.summary = "hand devices to barter-vfio-pci",
+		.help =
+"Remembers the driver that each device had, for \"barter unbind\". Devices of\n"
+"one IOMMU group that have other drivers are bound together, in one call.\n\n"
+"  --force  also if the device is in use: a mounted disk, a network\n"
+"           interface that is up\n",
+		.run = run_bind,
+	}, {
+		.name = "unbind",
+		.arguments = "BDF...",
+		.summary = "give devices back to the driver they had",
+		.help =
+"Refused while a process has the device open. Buffers of the device are dead\n"
+"for ever afterwards.\n",
+		.run = run_unbind,
+	}, {
+		.name = "export",
+		.arguments = "[--read-only] [--json] BDF BAR OFFSET+LENGTH... "
+			     "[-- COMMAND...]",
+		.summary = "lend pieces of a BAR as one dma-buf",
+		.help =
+"With COMMAND, runs it with the dma-buf as an open fd, whose number is in\n"
+"the environment variable BARTER_FD, and ends with its exit status. Without,\n"
+"prints how to reach the buffer and holds it until stdin is at its end or a\n"
+"signal comes. Numbers are decimal or 0x..., and may end in K, M or G.\n"
+"Offsets and lengths are multiples of the page size.\n\n"
+"  --read-only  the fd does not allow writing\n"
+"  --json       print for programs\n\n"
+"Example: barter export 01:00.0 2 0+64K 1M+64K -- sh -c 'barter info $BARTER_FD'\n",
+		.run = run_export,
+	}, {
+		.name = "info",
+		.arguments = "[--all] [--json] FD | PID:FD",
+		.summary = "how a buffer stands: state, reasons, users, ranges",
+		.help =
+"FD is an open fd of this process, as \"barter export\" passes one; PID:FD is\n"
+"one of another process, which the caller must be allowed to trace.\n\n"
+"  --all   every range, not only the first ones\n"
+"  --json  for programs\n",
+		.run = run_info,
+	}, {
+		.name = "topo",
+		.arguments = "[--json | --dot | --svg] [-o FILE] "
+			     "[--importer BDF]... [--exporter BDF]...",
+		.summary = "which device's DMA reaches whose memory, and why",
+		.help =
+"Needs root and barter.ko for the routes; without them the tree alone is\n"
+"drawn and the exit status is 1.\n\n"
+"  --json            for programs\n"
+"  --dot             for graphviz\n"
+"  --svg             a picture\n"
+"  -o FILE           write there\n"
+"  --importer BDF    only routes from this device (may be repeated)\n"
+"  --exporter BDF    only routes to this device's memory (may be repeated)\n",
+		.run = run_topo,
+	}, {
+		.name = "peek",
+		.arguments = "[--width N] [--raw] [--json] "
+			     "{BDF BAR | --fd FD} OFFSET [LENGTH]",
+		.summary = "read memory of a BAR, or of a buffer",
+		.help =
+"LENGTH is 4 bytes if left out. A width of 4 is used where OFFSET and LENGTH\n"
+"allow it, else 1: device registers may care.\n\n"
+"  --fd FD    an open dma-buf fd instead of a device\n"
+"  --width N  read 1, 2, 4 or 8 bytes at a time\n"
+"  --raw      the bytes as they are\n"
+"  --json     for programs\n",
+		.run = run_peek,
+	}, {
+		.name = "poke",
+		.arguments = "[--width N] {BDF BAR | --fd FD} OFFSET VALUE...",
+		.summary = "write memory of a BAR, or of a buffer",
+		.help =
+"Each VALUE is written after the other, in little endian order, 4 bytes each\n"
+"unless told otherwise.\n\n"
+"  --fd FD    an open dma-buf fd instead of a device\n"
+"  --width N  write 1, 2, 4 or 8 bytes at a time\n",
+		.run = run_poke,
+	},
+	{ .name = NULL },
+};
+
+const struct command *command_find(const char *name)
+{
+	const struct command *command;
+
+	for (command = commands; command->name; command++)
+		if (!strcmp(command->name, name))
+			return command;
+	return NULL;
+}
+
+void command_help(const struct command *command, FILE *to)
+{
+	fprintf(to, "usage: barter %s %s\n\n%c%s.\n\n%s", command->name,
+		command->arguments,
+		command->summary[0] >= 'a' && command->summary[0] <= 'z' ?
+		command->summary[0] - 'a' + 'A' : command->summary[0],
+		command->summary + 1, command->help);
+}

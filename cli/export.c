@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Copyright (c) 2026 the barter developers
+ *
+ * barter export: lend pieces of a BAR as one dma-buf, to a command or to
+ * whoever takes the fd.
+ */
+#include "buffer_info.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { OPTION_READ_ONLY, OPTION_JSON };
+
+/* "OFFSET+LENGTH" */
+static int parse_range(char *text, struct barter_range *range)
+{
+	char *plus = strchr(text, '+');
+	uint64_t offset, length;
+	int ret;
+
+	if (!plus)
+		return -EINVAL;
+	*plus = '\0';
+	ret = number_parse(text, &offset);
+	if (!ret)
+		ret = number_parse(plus + 1, &length);
+	*plus = '+';
+	if (ret)
+		return ret;
+	range->offset = offset;
+	range->length = length;
+	return 0;
+}
+
+static int failed_export(struct barter_device *device, uint32_t bar, int error)
+{
+	const char *name = barter_device_name(device);
+	struct barter_region region = { .length = 0 };
+
+	switch (error) {
+	case -EOPNOTSUPP:
+		return failed(name, "its driver does not lend; run: barter bind %s",
+			      name);
+	case -ENODEV:
+		return failed(name, "has no BAR %u; see: barter list", bar);
+	case -EINVAL:
+		barter_device_region(device, bar, &region);
+		return failed(name, "not a set of ranges of BAR %u: each offset and length must be a multiple of %ld, not 0, and within its %s",
+			      bar, sysconf(_SC_PAGESIZE),
+			      SIZE_TEXT(region.length));
+	case -EOVERFLOW:
+		return failed(name, "an offset plus its length is beyond 64 bits");
+	case -E2BIG:
+		return failed(name, "too much for one buffer: at most %u ranges, together at most %u times the BAR",
+			      BARTER_MAX_RANGES, BARTER_MAX_OVERCOMMIT);
+	default:
+		return failed(name, "cannot be exported: %s",
+			      strerror(-error));
+	}
+}
+
+/* Until stdin ends or a signal comes that ends programs. */
+static void hold(void)
+{
+	struct pollfd fds[2] = { { .fd = STDIN_FILENO, .events = POLLIN } };
+	char sink[256];
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	fds[1] = (struct pollfd) {
+		.fd = signalfd(-1, &set, SFD_CLOEXEC),
+		.events = POLLIN,
+	};
+	for (;;) {
+		if (poll(fds, 2, -1) < 0 && errno != EINTR)
+			return;
+		if (fds[1].revents)
+			return;
+		if (fds[0].revents && read(STDIN_FILENO, sink,
+					   sizeof(sink)) <= 0)
+			return;
+	}
+}
+
+static int show_and_hold(int fd, int json)
+{
+	struct json writer = { .to = stdout };
+	struct buffer_info buffer;
+	char place[32];
+	int status;
+
+	snprintf(place, sizeof(place), "%d:%d", (int)getpid(), fd);
+	status = buffer_info_get(place, fd, &buffer);
+	if (status)
+		return status;
+	if (json) {
+		json_open(&writer, NULL, '{');
+		json_number(&writer, "pid", (uint64_t)getpid());
+		json_number(&writer, "fd", (uint64_t)fd);
+		buffer_info_json(&buffer, &writer);
+		json_close(&writer, '}');
+		json_end(&writer);
+	} else {
+		buffer_info_text(&buffer, 0);
+		printf("held until stdin ends; from elsewhere: barter info %s\n",
+		       place);
+	}
+	buffer_info_free(&buffer);
+	status = answer_done(EXIT_OK);
+	if (!status)
+		hold();
+	return status;
+}
+
+static int run_with(int fd, char **command)
+{
+	char number[16];
+	pid_t child;
+	int status;
+
+	snprintf(number, sizeof(number), "%d", fd);
+	fflush(NULL);
+	/* A terminal's ^C is for the command; its end ends this program. */
+	signal(SIGINT, SIG_IGN);
+	child = fork();
+	if (child < 0)
+		return failed(command[0], "cannot be started: %s",
+			      strerror(errno));
+	if (!child) {
+		signal(SIGINT, SIG_DFL);
+		if (setenv("BARTER_FD", number, 1) ||
+		    fcntl(fd, F_SETFD, 0) < 0)
+			_exit(EXIT_FAILED);
+		execvp(command[0], command);
+		status = errno == ENOENT ? 127 : 126;
+		failed(command[0], "cannot be run: %s", strerror(errno));
+		_exit(status);
+	}
+	while (waitpid(child, &status, 0) < 0)
+		if (errno != EINTR)
+			return failed(command[0], "lost: %s", strerror(errno));
+	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) :
+	       WEXITSTATUS(status);
+}
+
+static int export(const char *bdf, const struct barter_export *what, int json,
+		  char **command)
+{
+	struct barter_device *device;
+	int fd, ret, status;
+
+	ret = barter_device_open(bdf, BARTER_OPEN_MEMORY, &device);
+	if (ret)
+		return failed_open(bdf, ret);
+	ret = barter_device_export(device, what, &fd);
+	if (ret) {
+		status = failed_export(device, what->bar, ret);
+	} else {
+		status = command ? run_with(fd, command) :
+			 show_and_hold(fd, json);
+		close(fd);
+	}
+	barter_device_close(device);
+	return status;
+}
+
+int run_export(const struct command *command, int argc, char **argv)
+{
+	static const char *const names[] = {
+		[OPTION_READ_ONLY] = "read-only",
+		[OPTION_JSON] = "json",
+		NULL
+	};
+	struct options options = { command, names, argc, argv, 0, NULL };
+	struct barter_export what = {
+		.size = sizeof(what),
+		.open_flags = O_RDWR,
+	};
+	int option, first, i, json = 0, status;
+	struct barter_range *ranges;
+	struct barter_bdf bdf;
+	char **child = NULL;
+
+	while ((option = option_next(&options)) >= 0) {
+		if (option == OPTION_JSON)
+			json = 1;
+		else
+			what.open_flags = O_RDONLY;
+	}
+	if (option != OPTION_END)
+		return option_exit(option);
+	first = options.at;
+	for (i = first; i < argc; i++) {
+		if (strcmp(argv[i], "--"))
+			continue;
+		child = argv + i + 1;
+		argc = i;
+	}
+	if (child && !child[0])
+		return wrong_usage(command, "no COMMAND after \"--\"");
+	if (argc - first < 3)
+		return wrong_usage(command, "expected BDF BAR OFFSET+LENGTH...");
+	if (barter_bdf_parse(argv[first], &bdf))
+		return wrong_usage(command, "\"%s\" is no PCI address",
+				   argv[first]);
+	if (bar_parse(argv[first + 1], &what.bar))
+		return wrong_usage(command, "\"%s\" is no BAR; expected 0..5",
+				   argv[first + 1]);
+	what.nr_ranges = (uint32_t)(argc - first - 2);
+	ranges = calloc(what.nr_ranges, sizeof(*ranges));
+	if (!ranges)
+		return failed("export", "out of memory");
+	for (i = 0; i < (int)what.nr_ranges; i++) {
+		if (parse_range(argv[first + 2 + i], &ranges[i])) {
+			free(ranges);
+			return wrong_usage(command, "\"%s\" is no OFFSET+LENGTH",
+					   argv[first + 2 + i]);
+		}
+	}
+	what.ranges = ranges;
+	status = export(argv[first], &what, json, child);
+	free(ranges);
+	return status;
+}
