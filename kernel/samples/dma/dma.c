@@ -259,8 +259,10 @@ static int import_move(struct import *imp, u64 offset, void *data,
 	ret = mutex_lock_interruptible(&edu->lock);
 	if (ret)
 		return ret;
-	if (edu->gone || !imp->attach || edu->stuck)
-		ret = edu->stuck ? -EIO : -ENODEV;
+	if (edu->gone || !imp->attach)
+		ret = -ENODEV;
+	else if (edu->stuck)
+		ret = -EIO;
 	if (!ret && to_buffer) {
 		memcpy(edu->bounce, data, n);
 		ret = edu_transfer(edu, edu->bounce_dma, n, false);
