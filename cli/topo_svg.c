@@ -13,7 +13,7 @@
 #include <string.h>
 
 #define MARGIN		32
-#define HEAD		132	/* title and column heads */
+#define HEAD		148	/* title and column heads */
 #define ROW		58
 #define BOX		44
 #define INDENT		34
@@ -234,7 +234,7 @@ static void draw_column_heads(struct svg *svg)
 
 	if (!topo->nr_exporters)
 		return;
-	text_at(svg->to, svg->cells_x, 84, SANS
+	text_at(svg->to, svg->cells_x, 100, SANS
 		" font-size=\"12\" fill=\"#64748b\"",
 		"DMA of the device in this row to the memory of");
 	for (e = 0; e < topo->nr_exporters; e++) {
@@ -248,10 +248,10 @@ static void draw_column_heads(struct svg *svg)
 				largest = bar;
 		snprintf(bars, sizeof(bars), "BAR %u: %s", largest.index,
 			 SIZE_TEXT(largest.length));
-		text_at(svg->to, svg->cells_x + e * CELL, 106, MONO
+		text_at(svg->to, svg->cells_x + e * CELL, 122, MONO
 			" font-size=\"13\" font-weight=\"bold\" fill=\"#0f172a\"",
 			short_name(topo->exporters[e]));
-		text_at(svg->to, svg->cells_x + e * CELL, 122, SANS
+		text_at(svg->to, svg->cells_x + e * CELL, 138, SANS
 			" font-size=\"11\" fill=\"#64748b\"", bars);
 	}
 }

@@ -9,38 +9,49 @@
 
 #include <string.h>
 
-static int depth_of(const struct barter_pci *pci)
+static void text_device(const struct barter_pci *pci, int depth, FILE *to)
 {
-	int depth = 0;
+	const char *driver = barter_pci_driver(pci);
+	char bars[160];
 
-	while ((pci = barter_pci_parent(pci)))
-		depth++;
-	return depth;
+	fprintf(to, "%*s%s  %s", depth * 2, "", barter_pci_name(pci),
+		barter_pci_class_name(pci));
+	if (driver)
+		fprintf(to, ", %s", driver);
+	if (barter_pci_group(pci) >= 0)
+		fprintf(to, ", group %d", barter_pci_group(pci));
+	bars_format(pci, bars, sizeof(bars));
+	if (!barter_pci_is_bridge(pci) && strcmp(bars, "-"))
+		fprintf(to, ", BAR %s", bars);
+	putc('\n', to);
+}
+
+static void text_below(const struct topo *topo, const struct barter_pci *parent,
+		       const char *root, int depth, FILE *to)
+{
+	const struct barter_pci *pci = NULL;
+
+	while ((pci = barter_topology_next(topo->topology, pci))) {
+		if (barter_pci_parent(pci) != parent ||
+		    strcmp(barter_pci_root(pci), root))
+			continue;
+		text_device(pci, depth, to);
+		text_below(topo, pci, root, depth + 1, to);
+	}
 }
 
 static void text_tree(const struct topo *topo, FILE *to)
 {
 	const struct barter_pci *pci = NULL;
 	const char *root = "";
-	char bars[160];
 
 	while ((pci = barter_topology_next(topo->topology, pci))) {
-		const char *driver = barter_pci_driver(pci);
-
-		if (strcmp(root, barter_pci_root(pci))) {
-			root = barter_pci_root(pci);
-			fprintf(to, "%s\n", root);
-		}
-		fprintf(to, "%*s%s  %s", depth_of(pci) * 2 + 2, "",
-			barter_pci_name(pci), barter_pci_class_name(pci));
-		if (driver)
-			fprintf(to, ", %s", driver);
-		if (barter_pci_group(pci) >= 0)
-			fprintf(to, ", group %d", barter_pci_group(pci));
-		bars_format(pci, bars, sizeof(bars));
-		if (!barter_pci_is_bridge(pci) && strcmp(bars, "-"))
-			fprintf(to, ", BAR %s", bars);
-		putc('\n', to);
+		if (barter_pci_parent(pci) ||
+		    !strcmp(root, barter_pci_root(pci)))
+			continue;
+		root = barter_pci_root(pci);
+		fprintf(to, "%s\n", root);
+		text_below(topo, NULL, root, 1, to);
 	}
 }
 

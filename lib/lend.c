@@ -58,14 +58,14 @@ BARTER_API const char *barter_pci_class_name(const struct barter_pci *pci)
 }
 
 /*
- * Drivers beside which the kernel hands a group to user space, because they
- * start no DMA of their own or hand out the group themselves.
+ * Drivers beside which the kernel hands a group to user space: those that it
+ * calls driver_managed_dma. A bridge with any other driver is in the way too.
  */
 BARTER_API int barter_pci_blocks_group(const struct barter_pci *pci)
 {
-	if (!pci->driver[0] || barter_pci_is_bridge(pci))
-		return 0;
-	return !strstr(pci->driver, "vfio") && strcmp(pci->driver, "pci-stub");
+	return pci->driver[0] && !strstr(pci->driver, "vfio") &&
+	       strcmp(pci->driver, "pci-stub") &&
+	       strcmp(pci->driver, "pcieport");
 }
 
 static int has_lendable_bar(const struct barter_pci *pci)

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# Copyright (c) 2026 the barter developers
+#
+# doctor on machines that lack one thing each: it says exactly that, and what
+# to do. /dev/barter is a plain file here, so routes cannot be had.
+
+tree_begin "$work/doctor-good"
+tree_base
+ok "doctor: nothing missing" run 0 doctor
+ok "doctor: IOMMU" out_has "on; 8 devices translated by default"
+ok "doctor: says so" out_has "nothing is missing"
+ok "doctor: known limits are named" out_has "MAP_DMA"
+ok "doctor BDF" run 0 doctor 01:00.0
+ok "doctor BDF: bound" out_has "bound to barter-vfio-pci"
+ok "doctor BDF: alone" out_has "alone in IOMMU group 2"
+ok "doctor BDF: node" out_has "/dev/vfio/2 may be opened"
+ok "doctor --json" run 0 doctor --json
+[ -z "$json_tool" ] || ok "doctor --json is JSON" is_json
+if command -v jq > /dev/null; then
+	ok "doctor --json: counts" json '.missing == 0'
+	ok "doctor --json: findings" json '.findings | length > 5'
+fi
+ok "doctor: unknown device" run 1 doctor 09:00.0
+ok "doctor: unknown device is named" err_has "09:00.0: no such PCI device"
+
+ok "doctor: device not bound" run 1 doctor 02:00.0
+ok "doctor: device not bound, which driver" out_has "bound to barter_dma"
+ok "doctor: device not bound, remedy" out_has "do:  barter bind 0000:02:00.0"
+ok "doctor: shared group" run 1 doctor 00:1f.2
+ok "doctor: shared group, with whom" out_has \
+	"shares IOMMU group 5 with 0000:00:1f.0, which is bound to lpc_ich"
+ok "doctor: whole group is listed" out_has "0000:00:1f.3 (no driver)"
+ok "doctor: a bridge" run 1 doctor 00:01.0
+ok "doctor: a bridge, why" out_has "a bridge has nothing to lend"
+
+# One thing taken away at a time.
+tree_begin "$work/doctor-modules"
+tree_base
+rm -r "$TREE/sys/module/barter" "$TREE/sys/module/barter_vfio_pci" "$TREE/dev/barter"
+ok "doctor: no modules" run 1 doctor
+ok "doctor: no modules, barter" out_has "do:  modprobe barter-vfio-pci"
+ok "doctor: no modules, node" out_has "since barter.ko is not loaded"
+mkdir "$TREE/sys/module/barter"
+ok "doctor: node missing though loaded" run 1 doctor
+ok "doctor: node missing, said" out_has "although barter.ko is loaded"
+
+tree_begin "$work/doctor-type1"
+tree_base
+rm -r "$TREE/sys/module/vfio_iommu_type1" "$TREE/dev/vfio/vfio"
+ok "doctor: no type 1" run 1 doctor
+ok "doctor: no type 1, remedy" out_has "do:  modprobe vfio_iommu_type1"
+ok "doctor: no /dev/vfio/vfio" out_has "do:  modprobe vfio"
+: > "$TREE/dev/iommu"
+ok "doctor: iommufd is enough" run 0 doctor
+
+if [ "$(id -u)" != 0 ]; then
+	tree_begin "$work/doctor-mode"
+	tree_base
+	chmod 0 "$TREE/dev/barter" "$TREE/dev/vfio/2"
+	ok "doctor: no permission" run 1 doctor 01:00.0
+	ok "doctor: no permission, /dev/barter" out_has "chmod 0666 /dev/barter"
+	ok "doctor: no permission, device" out_has "chown $(id -u) /dev/vfio/2"
+else
+	skip "doctor: no permission" "root may open everything"
+fi
+
+for table in DMAR:intel_iommu=on IVRS:amd_iommu=off NONE:firmware\'s; do
+	tree_begin "$work/doctor-iommu"
+	tree_device 0000:00:00.0 8086:29c0 060000 - -
+	tree_device 0000:00:03.0 1af4:1110 050000 - - 2=4000000
+	mkdir -p "$TREE/sys/firmware/acpi/tables"
+	: > "$TREE/sys/firmware/acpi/tables/${table%%:*}"
+	ok "doctor: no IOMMU, ${table%%:*}" run 1 doctor 00:03.0
+	ok "doctor: no IOMMU, ${table%%:*}: said" \
+		out_has "no device is in an IOMMU group"
+	ok "doctor: no IOMMU, ${table%%:*}: remedy" out_has "${table#*:}"
+	ok "doctor: no IOMMU, ${table%%:*}: device" \
+		out_has "cannot be lent: in no IOMMU group"
+done

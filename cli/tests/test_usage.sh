@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# Copyright (c) 2026 the barter developers
+#
+# Wrong usage exits 2 and says what is wrong on stderr only; help exits 0.
+
+tree_begin "$work/usage"
+
+wrong() {
+	local name="usage: $*"
+	ok "$name" run 2 "$@"
+	ok "$name: nothing on stdout" out_empty
+	ok "$name: points at the help" err_has "barter help"
+}
+
+wrong
+sed -i 's/^/barter help /' "$work/err"
+wrong nonsense
+wrong help nonsense
+wrong list extra
+wrong list --nonsense
+wrong list --json=yes
+wrong doctor not-a-device
+wrong bind
+wrong bind 01:00
+wrong bind 01:00.8
+wrong bind 01:20.0
+wrong unbind
+wrong unbind zz:00.0
+wrong export
+wrong export 01:00.0 2
+wrong export 01:00.0 6 0+4096
+wrong export 01:00.0 2 4096
+wrong export 01:00.0 2 0+4096 --
+wrong export 01:00.0 2 0+-1
+wrong export 01:00.0 2 0x+1
+wrong export 01:00.0 2 0+99999999999999999999
+wrong info
+wrong info x
+wrong info 1:
+wrong info :3
+wrong info 0:3
+wrong info 3 4
+wrong topo --json --svg
+wrong topo -o
+wrong topo --importer nonsense
+wrong topo extra
+wrong peek 01:00.0 2
+wrong peek 01:00.0 2 x
+wrong peek 01:00.0 2 0 4 5
+wrong peek --width 3 01:00.0 2 0
+wrong peek --fd x 0
+wrong peek --raw --json 01:00.0 2 0
+wrong poke 01:00.0 2 0
+wrong poke --width 1 01:00.0 2 0 256
+wrong poke 01:00.0 2 0 nonsense
+
+ok "--version names META's version" run 0 --version
+ok "--version says $(sed -n 's/^VERSION=//p' "$root/META")" \
+	out_has "barter $(sed -n 's/^VERSION=//p' "$root/META")"
+ok "help" run 0 help
+for command in list doctor bind unbind export info topo peek poke; do
+	ok "help names $command" out_has "  $command"
+done
+for command in list doctor bind unbind export info topo peek poke; do
+	ok "help $command" run 0 help "$command"
+	ok "help $command shows its usage" out_has "usage: barter $command"
+	ok "$command --help is the same" run 0 "$command" --help
+	ok "$command --help shows its usage" out_has "usage: barter $command"
+done
+if [ -w /dev/full ]; then
+	"$barter" help > /dev/full 2> "$work/err"
+	ok "an answer that cannot be written is a failure" [ $? = 1 ]
+else
+	skip "an answer that cannot be written" "no /dev/full"
+fi
