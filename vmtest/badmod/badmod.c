@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * badmod: a module that misbehaves on request (badmod.how=...), so that the bed's
+ * own tests can see each kind of misbehaviour caught.
+ */
+#include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/slab.h>
+
+static char *how = "";
+module_param(how, charp, 0444);
+
+static DEFINE_MUTEX(first);
+static DEFINE_MUTEX(second);
+
+static void invert_locks(void)
+{
+	mutex_lock(&first);
+	mutex_lock(&second);
+	mutex_unlock(&second);
+	mutex_unlock(&first);
+	mutex_lock(&second);
+	mutex_lock(&first);
+	mutex_unlock(&first);
+	mutex_unlock(&second);
+}
+
+static int __init badmod_init(void)
+{
+	u8 *memory = kmalloc(777, GFP_KERNEL);
+
+	if (!memory)
+		return -ENOMEM;
+	OPTIMIZER_HIDE_VAR(memory);
+	if (!strcmp(how, "leak"))
+		return 0;
+	kfree(memory);
+	if (!strcmp(how, "use-after-free"))
+		pr_info("badmod: read %u\n", READ_ONCE(memory[5]));
+	WARN_ON(!strcmp(how, "warn"));
+	if (!strcmp(how, "locks"))
+		invert_locks();
+	if (!strcmp(how, "reference"))
+		__module_get(THIS_MODULE);
+	return 0;
+}
+
+static void __exit badmod_exit(void)
+{
+}
+
+module_init(badmod_init);
+module_exit(badmod_exit);
+MODULE_DESCRIPTION("Misbehaves on request, to test the test bed");
+MODULE_LICENSE("GPL");
