@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # The front door: "make help" lists what there is.
 
-# Which kernel and machine of vmtest/ the targets below use.
+# Which kernel of vmtest/ the targets below use; MACHINE is for the shell.
 KERNEL ?= stock-6.12
 MACHINE ?= base
 
@@ -30,7 +30,7 @@ modules: ## the kernel modules for KERNEL, in build/modules/KERNEL
 	@scripts/build-modules $(KERNEL) --tests
 
 check: deps ## all tests: the bed itself, units under sanitizers, then the VM
-	@scripts/check $(KERNEL) $(MACHINE)
+	@scripts/check $(KERNEL)
 
 demo: deps ## lend a BAR before your eyes; leaves out/demo
 	@demo/run
