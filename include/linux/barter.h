@@ -105,6 +105,11 @@ struct barter_exporter {
 
 /* Give up when a fatal signal arrives; for callers that serve a system call. */
 #define BARTER_REVOKE_KILLABLE	(1U << 0)
+/*
+ * The reason describes what is so already: it comes into force whatever happens,
+ * and a signal ends only the wait.
+ */
+#define BARTER_REVOKE_FACT	(1U << 1)
 
 int barter_exporter_init(struct barter_exporter *exp, struct pci_dev *pdev,
 			 struct address_space *mapping,
@@ -115,12 +120,13 @@ void barter_exporter_destroy(struct barter_exporter *exp);
 void barter_exporter_cleanup(struct barter_exporter *exp);
 
 /**
- * barter_exporter_revoked - is any reason in force at this moment
+ * barter_exporter_reasons - the BARTER_REASON_* bits in force at this moment
  * @exp: the exporter
  *
- * No lock: the answer may be old when it arrives.
+ * No lock: the answer may be old when it arrives, except for a reason that only
+ * the caller itself gives and takes.
  */
-static inline bool barter_exporter_revoked(const struct barter_exporter *exp)
+static inline u32 barter_exporter_reasons(const struct barter_exporter *exp)
 {
 	return READ_ONCE(exp->reasons);
 }

@@ -44,7 +44,12 @@ static inline int barter_vfio_claim_bar(struct vfio_pci_core_device *core,
 
 	return IS_ERR(io) ? PTR_ERR(io) : 0;
 #else
-	return vfio_pci_core_setup_barmap(core, bar);
+	int ret = vfio_pci_core_setup_barmap(core, bar);
+
+	/* Core claims at the first access, without a lock; who loses is told so. */
+	if (ret == -EBUSY && READ_ONCE(core->barmap[bar]))
+		ret = 0;
+	return ret;
 #endif
 }
 

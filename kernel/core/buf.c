@@ -8,8 +8,8 @@
  * What keeps it usable is decided elsewhere (revoke.c); here an importer is let
  * in only if it can be told to let go again.
  */
+#include <linux/dcache.h>
 #include <linux/fcntl.h>
-#include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/pci.h>
@@ -38,20 +38,27 @@ struct barter_buf *barter_buf_from_dmabuf(struct dma_buf *dmabuf)
  * barter_buf_get - take a reference, unless the buffer is being released
  * @buf: a buffer found on a list; the caller holds that list's lock
  *
+ * A dma-buf lives as long as its dentry, which an O_PATH open or a reader of
+ * /proc/PID/fd keeps for longer than the struct file: dmabuf->file may be freed
+ * memory here, the dentry is not.
+ *
  * Return: false if the last reference is gone already.
  */
 bool barter_buf_get(struct barter_buf *buf)
 {
-	return get_file_active(&buf->dmabuf->file);
+	return lockref_get_not_dead(&buf->dentry->d_lockref);
 }
 
 /**
- * barter_buf_put - drop a reference
- * @buf: the buffer; may be released by this, never in the middle of a lock
+ * barter_buf_put - drop a reference of barter_buf_get()
+ * @buf: the buffer; may be released by this
+ *
+ * Context: may sleep. The exporter mutex may be held, no spinlock and no
+ * dma_resv.
  */
 void barter_buf_put(struct barter_buf *buf)
 {
-	dma_buf_put(buf->dmabuf);
+	dput(buf->dentry);
 }
 
 /**
@@ -314,6 +321,9 @@ static struct barter_buf *barter_buf_new(struct barter_exporter *exp,
 	buf->bar = bar;
 	buf->bar_start = pci_resource_start(exp->pdev, bar);
 	buf->id = atomic64_fetch_inc(&barter_next_id);
+	buf->domain = pci_domain_nr(exp->pdev->bus);
+	buf->bus = exp->pdev->bus->number;
+	buf->devfn = exp->pdev->devfn;
 	init_waitqueue_head(&buf->idle);
 	mutex_init(&buf->window_lock);
 	INIT_LIST_HEAD(&buf->exp_node);
@@ -333,6 +343,7 @@ static struct barter_buf *barter_buf_new(struct barter_exporter *exp,
 		return ERR_PTR(ret);
 	}
 	buf->dmabuf->file->f_mapping = exp->mapping;
+	buf->dentry = buf->dmabuf->file->f_path.dentry;
 	return buf;
 
 err_free_buf:
@@ -379,7 +390,7 @@ int barter_export_fd(struct barter_exporter *exp, unsigned int bar,
 
 	ret = barter_exporter_publish(buf);
 	if (ret)
-		goto err_put_buf;
+		goto err_put_dmabuf;
 	spin_lock(&barter_bufs_lock);
 	list_add_tail(&buf->all_node, &barter_bufs);
 	spin_unlock(&barter_bufs_lock);
@@ -389,11 +400,11 @@ int barter_export_fd(struct barter_exporter *exp, unsigned int bar,
 	/* Once the fd is there, another thread may close it: hands off. */
 	ret = dma_buf_fd(buf->dmabuf, open_flags);
 	if (ret < 0)
-		goto err_put_buf;
+		goto err_put_dmabuf;
 	return ret;
 
-err_put_buf:
-	barter_buf_put(buf);
+err_put_dmabuf:
+	dma_buf_put(buf->dmabuf);
 	return ret;
 }
 BARTER_EXPORT(barter_export_fd);

@@ -80,9 +80,9 @@ static int barter_info(union barter_request *u)
 	req->out_length = buf->ranges->length;
 	req->out_nr_ranges = buf->ranges->nr;
 	req->out_bar = buf->bar;
-	req->out_domain = pci_domain_nr(buf->pdev->bus);
-	req->out_bus = buf->pdev->bus->number;
-	req->out_devfn = buf->pdev->devfn;
+	req->out_domain = buf->domain;
+	req->out_bus = buf->bus;
+	req->out_devfn = buf->devfn;
 	req->out_mmaps = atomic_read(&buf->mmaps);
 	req->out_faults_pte = atomic64_read(&buf->faults[0]);
 	req->out_faults_pmd = atomic64_read(&buf->faults[1]);
@@ -252,6 +252,9 @@ static long barter_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return -EFAULT;
 	if (size < op->min_size)
 		return -EINVAL;
+	/* How much has to be looked through for a non-zero byte is our choice. */
+	if (size > PAGE_SIZE)
+		return -E2BIG;
 	ret = copy_struct_from_user(&u, op->size, to, size);
 	if (ret)
 		return ret;

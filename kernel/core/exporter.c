@@ -206,6 +206,8 @@ int barter_window_alloc(struct barter_buf *buf)
 		goto out_unlock;
 	}
 	for (i = 0; i < exp->nr_spans; i++) {
+		if (exp->spans[i].last - exp->spans[i].first < npages - 1)
+			continue;
 		ret = mtree_alloc_range(&exp->windows, &first, buf, npages,
 					exp->spans[i].first, exp->spans[i].last,
 					GFP_KERNEL_ACCOUNT);

@@ -104,6 +104,8 @@ static void barter_sgt_unmap_entries(struct barter_sgt *bs, struct device *dev,
 				   0);
 		cond_resched();
 	}
+	/* The DMA API may leave stale translations behind for a while. */
+	barter_route_flush(dev);
 }
 
 static int barter_sgt_fill(struct barter_sgt *bs, const struct barter_buf *buf,

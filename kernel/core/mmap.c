@@ -148,8 +148,8 @@ static const struct vm_operations_struct barter_vm_ops = {
  * Allowed while the buffer is revoked: accesses then fault until it is restored.
  * Context: mmap_lock held for write.
  *
- * Return: 0, -EINVAL for a private mapping, -EBADFD if the buffer is dead,
- * -ENOSPC, -ENOMEM.
+ * Return: 0, -EINVAL for a private mapping, -EPERM for a writable one of an
+ * O_RDONLY buffer, -EBADFD if the buffer is dead, -ENOSPC, -ENOMEM.
  */
 int barter_buf_mmap(struct dma_buf *dmabuf, struct vm_area_struct *vma)
 {
@@ -159,6 +159,12 @@ int barter_buf_mmap(struct dma_buf *dmabuf, struct vm_area_struct *vma)
 	/* VM_SHARED is taken away from mappings of an O_RDONLY file. */
 	if (!(vma->vm_flags & VM_MAYSHARE))
 		return -EINVAL;
+	/* An importer's mmap of us comes with the flags of its own file. */
+	if (!(dmabuf->file->f_mode & FMODE_WRITE)) {
+		if (vma->vm_flags & VM_WRITE)
+			return -EPERM;
+		vm_flags_clear(vma, VM_MAYWRITE);
+	}
 	if (READ_ONCE(buf->final))
 		return -EBADFD;
 	ret = barter_window_alloc(buf);

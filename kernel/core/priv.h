@@ -29,8 +29,8 @@
 #include "ranges.h"
 #include "route.h"
 
-struct dma_fence;
 struct dentry;
+struct dma_fence;
 struct vm_area_struct;
 
 /**
@@ -40,7 +40,9 @@ struct vm_area_struct;
  * callback. Holds a reference to the exporter (and through exp_info.owner to
  * the driver's module) and to the pci_dev, so it outlives close and unbind.
  *
- * Constant after publication: @exp, @pdev, @dmabuf, @ranges, @bar, @bar_start.
+ * Constant after publication: @exp, @pdev, @dmabuf, @dentry, @ranges, @bar,
+ * @bar_start, @id, and @domain, @bus, @devfn, which may be asked for when the
+ * device's bus is gone.
  *
  * Under the dma_resv: @reasons, @state, @generation, @maps (written; read
  * without it by the waiting side, which then synchronises through the resv).
@@ -54,10 +56,14 @@ struct barter_buf {
 	struct barter_exporter *exp;
 	struct pci_dev *pdev;
 	struct dma_buf *dmabuf;
+	struct dentry *dentry;
 	struct barter_ranges *ranges;
 	unsigned int bar;
 	phys_addr_t bar_start;
 	u64 id;
+	u32 domain;
+	u8 bus;
+	u8 devfn;
 
 	u32 reasons;
 	u32 state;

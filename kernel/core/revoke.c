@@ -36,6 +36,9 @@
 #define BARTER_FIRST_WARNING	(10 * HZ)
 #define BARTER_NEXT_WARNING	(60 * HZ)
 
+/* In nr_fences: no memory to list them. */
+#define BARTER_FENCES_UNKNOWN	UINT_MAX
+
 /* Reasons that may be given several times at once and end as often. */
 #define BARTER_REASONS_NEST	(BARTER_REASON_CONFIG | BARTER_REASON_RESET)
 
@@ -91,7 +94,10 @@ static void barter_revoke_collect(struct barter_exporter *exp,
 	spin_unlock(&exp->list_lock);
 }
 
-/* The last fput() is deferred by the VFS, so no buffer is released in here. */
+/*
+ * May release buffers, which needs leaf locks only; the caller keeps the
+ * exporter itself alive.
+ */
 static void barter_revoke_drop(struct list_head *bufs)
 {
 	struct barter_buf *buf, *next;
@@ -109,14 +115,14 @@ static void barter_revoke_fences(struct barter_buf *buf)
 	buf->nr_fences = 0;
 	if (dma_resv_get_fences(buf->dmabuf->resv, DMA_RESV_USAGE_BOOKKEEP,
 				&buf->nr_fences, &buf->fences))
-		buf->nr_fences = UINT_MAX;	/* no memory for the list */
+		buf->nr_fences = BARTER_FENCES_UNKNOWN;
 }
 
 static void barter_revoke_put_fences(struct barter_buf *buf)
 {
 	unsigned int i;
 
-	if (buf->nr_fences != UINT_MAX) {
+	if (buf->nr_fences != BARTER_FENCES_UNKNOWN) {
 		for (i = 0; i < buf->nr_fences; i++)
 			dma_fence_put(buf->fences[i]);
 		kfree(buf->fences);
@@ -154,12 +160,17 @@ struct barter_wait {
 	unsigned long warn_after;
 };
 
+static bool barter_wait_warn_due(const struct barter_wait *wait)
+{
+	return time_after_eq(jiffies, wait->start + wait->warn_after);
+}
+
 static void barter_wait_warn(struct barter_wait *wait, struct barter_buf *buf,
 			     const char *blocker)
 {
 	unsigned long waited = (jiffies - wait->start) / HZ;
 
-	if (time_before(jiffies, wait->start + wait->warn_after))
+	if (!barter_wait_warn_due(wait))
 		return;
 	dev_warn(&buf->pdev->dev,
 		 "barter: revoke (%s) has waited %lu s for %s to let go of buffer %llu\n",
@@ -200,8 +211,10 @@ static int barter_wait_fence(struct barter_wait *wait, struct barter_buf *buf,
 			ret = -EINTR;
 			break;
 		}
-		barter_fence_name(fence, name, sizeof(name));
-		barter_wait_warn(wait, buf, name);
+		if (barter_wait_warn_due(wait) && !dma_fence_is_signaled(fence)) {
+			barter_fence_name(fence, name, sizeof(name));
+			barter_wait_warn(wait, buf, name);
+		}
 	}
 	if (!dma_fence_remove_callback(fence, &fw.cb))
 		wait_for_completion(&fw.done);
@@ -213,20 +226,21 @@ static int barter_wait_fences(struct barter_wait *wait, struct barter_buf *buf)
 	unsigned int i;
 	int ret = 0;
 
-	if (buf->nr_fences == UINT_MAX) {
-		/*
-		 * There was no memory to remember which fences count: wait for
-		 * all, one bounded sleep after the other.
-		 */
-		while (!ret && !dma_resv_test_signaled(buf->dmabuf->resv,
-						       DMA_RESV_USAGE_BOOKKEEP)) {
-			if (wait->killable && fatal_signal_pending(current))
-				ret = -EINTR;
-			else
-				schedule_timeout_uninterruptible(HZ / 50 + 1);
-			barter_wait_warn(wait, buf, "a fence");
-		}
-		return ret;
+	/*
+	 * There was no memory to remember which fences count. Until there is,
+	 * all count, those of later too.
+	 */
+	while (buf->nr_fences == BARTER_FENCES_UNKNOWN) {
+		if (dma_resv_test_signaled(buf->dmabuf->resv,
+					   DMA_RESV_USAGE_BOOKKEEP))
+			return 0;
+		if (wait->killable && fatal_signal_pending(current))
+			return -EINTR;
+		schedule_timeout_uninterruptible(HZ / 50 + 1);
+		barter_wait_warn(wait, buf, "a fence");
+		dma_resv_lock(buf->dmabuf->resv, NULL);
+		barter_revoke_fences(buf);
+		dma_resv_unlock(buf->dmabuf->resv);
 	}
 	for (i = 0; i < buf->nr_fences && !ret; i++)
 		ret = barter_wait_fence(wait, buf, buf->fences[i]);
@@ -252,11 +266,15 @@ static int barter_wait_maps(struct barter_wait *wait, struct barter_buf *buf)
 			return 0;
 		if (left < 0)
 			return -EINTR;
-		if (time_before(jiffies, wait->start + wait->warn_after))
+		if (!barter_wait_warn_due(wait))
 			continue;
-		dma_resv_lock(buf->dmabuf->resv, NULL);
-		barter_buf_blocker(buf, name, sizeof(name));
-		dma_resv_unlock(buf->dmabuf->resv);
+		/* Never wait for the lock of whoever is to be named. */
+		if (dma_resv_trylock(buf->dmabuf->resv)) {
+			barter_buf_blocker(buf, name, sizeof(name));
+			dma_resv_unlock(buf->dmabuf->resv);
+		} else {
+			strscpy(name, "the holder of its dma_resv", sizeof(name));
+		}
 		barter_wait_warn(wait, buf, name);
 	}
 }
@@ -354,7 +372,7 @@ static void barter_reason_remove(struct barter_exporter *exp, u32 reason)
  * @reason: one BARTER_REASON_* bit. CONFIG and RESET count how often they were
  *	given; the others are on or off. CLOSED and GONE are final for the
  *	buffers that exist.
- * @flags: BARTER_REVOKE_KILLABLE
+ * @flags: BARTER_REVOKE_KILLABLE, BARTER_REVOKE_FACT
  *
  * When it returns 0, no DMA mapping, no fence from before the call, and no CPU
  * mapping made through barter reaches the memory, and none will before the
@@ -366,7 +384,8 @@ static void barter_reason_remove(struct barter_exporter *exp, u32 reason)
  *
  * Return: 0, or -EINTR with BARTER_REVOKE_KILLABLE: then this call's @reason
  * does not count and must not be restored, the operation must not be begun, and
- * buffers stay revoked until a later revoke and restore come to their end.
+ * buffers stay revoked until a later revoke and restore come to their end. With
+ * BARTER_REVOKE_FACT the reason is in force all the same.
  */
 int barter_exporter_revoke(struct barter_exporter *exp, u32 reason,
 			   unsigned int flags)
@@ -381,7 +400,7 @@ int barter_exporter_revoke(struct barter_exporter *exp, u32 reason,
 			 reason >= 1U << BARTER_NR_REASONS))
 		return -EINVAL;
 
-	if (!killable)
+	if (!killable || flags & BARTER_REVOKE_FACT)
 		mutex_lock(&exp->lock);
 	else if (mutex_lock_killable(&exp->lock))
 		return -EINTR;
@@ -397,7 +416,7 @@ int barter_exporter_revoke(struct barter_exporter *exp, u32 reason,
 			barter_buf_zap(buf);
 
 	if (ret) {
-		if (added)
+		if (added && !(flags & BARTER_REVOKE_FACT))
 			barter_reason_remove(exp, reason);
 		exp->reasons |= BARTER_REASON_INTERRUPTED;
 	} else {

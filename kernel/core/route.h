@@ -145,6 +145,7 @@ struct pci_dev;
 void barter_route_find(struct pci_dev *provider, int bar,
 		       struct device *importer,
 		       struct barter_route_answer *answer);
+void barter_route_flush(struct device *importer);
 int barter_route_check_mask(struct device *importer, u64 last,
 			    struct barter_route_answer *answer);
 bool barter_route_translated(struct device *importer);

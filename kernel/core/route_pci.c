@@ -290,3 +290,24 @@ bool barter_route_translated(struct device *importer)
 	return false;
 #endif
 }
+
+/**
+ * barter_route_flush - forget translations that were unmapped
+ * @importer: the device whose DMA API mappings were just removed
+ *
+ * With lazy invalidation, the default on x86, the DMA API removes page table
+ * entries at once but leaves the IOMMU's cache to a timer. A revoke promises
+ * that nothing reaches the memory when it returns, so the cache is emptied here:
+ * once for a whole mapping.
+ *
+ * Context: any; the importer is bound to its driver.
+ */
+void barter_route_flush(struct device *importer)
+{
+#ifdef CONFIG_IOMMU_API
+	struct iommu_domain *domain = iommu_get_domain_for_dev(importer);
+
+	if (domain && domain->type == IOMMU_DOMAIN_DMA_FQ)
+		iommu_flush_iotlb_all(domain);
+#endif
+}

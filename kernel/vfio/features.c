@@ -17,7 +17,8 @@ static int barter_vfio_claim(struct barter_vfio *bv, unsigned int bar)
 
 	if (!pci_resource_len(bv->core.pdev, bar))
 		return -ENODEV;
-	mutex_lock(&bv->state_lock);
+	if (mutex_lock_killable(&bv->state_lock))
+		return -EINTR;
 	ret = barter_vfio_claim_bar(&bv->core, bar);
 	mutex_unlock(&bv->state_lock);
 	return ret;
@@ -87,7 +88,7 @@ static int barter_vfio_low_power(struct barter_vfio *bv, u32 flags,
 	if (ret)
 		return ret;
 	ret = vfio_pci_core_ioctl_feature(&bv->core.vdev, flags, arg, argsz);
-	barter_vfio_update(bv, 0);
+	barter_vfio_update(bv, BARTER_REVOKE_KILLABLE);
 	barter_exporter_restore(&bv->exp, BARTER_REASON_CONFIG);
 	return ret;
 }

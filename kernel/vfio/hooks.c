@@ -22,7 +22,11 @@
 
 atomic_t barter_vfio_config_races = ATOMIC_INIT(0);
 
-/* vfio-pci-core decides by the same facts whether memory may be touched. */
+/*
+ * vfio-pci-core decides by the same facts whether memory may be touched. Without
+ * memory_lock a reader can meet core between the two steps of a COMMAND write
+ * and see memory off for an instant; the writer's own update mends that.
+ */
 static bool barter_vfio_memory_on(const struct barter_vfio *bv)
 {
 	const struct vfio_pci_core_device *core = &bv->core;
@@ -33,13 +37,19 @@ static bool barter_vfio_memory_on(const struct barter_vfio *bv)
 	return core->pdev->no_command_memory || command & PCI_COMMAND_MEMORY;
 }
 
+/* Only this gives and takes the two reasons, under state_lock. */
 static void barter_vfio_level(struct barter_vfio *bv, u32 reason, bool on,
 			      unsigned int flags)
 {
-	if (on)
-		barter_exporter_revoke(&bv->exp, reason, flags);
-	else
-		barter_exporter_restore(&bv->exp, reason);
+	u32 reasons = barter_exporter_reasons(&bv->exp);
+
+	if (!on) {
+		if (reasons & reason)
+			barter_exporter_restore(&bv->exp, reason);
+	} else if (!(reasons & reason) || reasons & BARTER_REASON_INTERRUPTED) {
+		barter_exporter_revoke(&bv->exp, reason,
+				       flags | BARTER_REVOKE_FACT);
+	}
 }
 
 /**
@@ -162,7 +172,7 @@ ssize_t barter_vfio_write(struct vfio_device *vdev, const char __user *buf,
 			return ret;
 	}
 	ret = vfio_pci_core_write(vdev, buf, count, ppos);
-	if (what == BARTER_WRITE_GIVES && !barter_exporter_revoked(&bv->exp) &&
+	if (what == BARTER_WRITE_GIVES && !barter_exporter_reasons(&bv->exp) &&
 	    !barter_vfio_memory_on(bv))
 		atomic_inc(&barter_vfio_config_races);
 	barter_vfio_update(bv, BARTER_REVOKE_KILLABLE);

@@ -16,7 +16,7 @@
  *
  *  - The first field is @size, sizeof() of the structure as the caller knows
  *    it. A larger structure is accepted as long as the part that the kernel
- *    does not know is zero (else -E2BIG); a smaller one than the first
+ *    does not know is zero and it is no larger than a page (else -E2BIG); a smaller one than the first
  *    released layout is -EINVAL.
  *  - Reserved fields and unknown flags must be zero, else -EINVAL.
  *  - Fields whose names begin with out_ are written by the kernel and ignored
@@ -57,7 +57,8 @@
  * VFIO_DEVICE_FEATURE_GET on the device fd returns a new dma-buf fd that
  * covers the given ranges of one BAR, one after the other. Every offset and
  * length is a multiple of the page size; ranges may overlap and come in any
- * order. @flags is 0; @open_flags takes O_CLOEXEC and an access mode.
+ * order. @flags is 0; @open_flags takes O_CLOEXEC and an access mode, which
+ * limits what mmap of the fd may do, as upstream; it does not limit DMA.
  *
  * Errors: EINVAL (no range, flags, open_flags, misaligned, length 0, a range
  * not whole inside the BAR, the sum overflows, an I/O port BAR), ENODEV
