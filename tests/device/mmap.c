@@ -156,30 +156,6 @@ static void faults_of_a_contiguous_16_mib(void)
 	close(fd);
 }
 
-static void faults_of_a_large_bar(void)
-{
-	const uint64_t gib = 1ull << 30;
-	struct barter_info after;
-	volatile uint8_t *p;
-	int fd;
-
-	if (bar_length < 2 * gib) {
-		skip("this machine has no BAR of 2 GiB", "2 PUD faults");
-		return;
-	}
-	fd = buf_export1(&mem, BAR, 0, 2 * gib);
-	need(fd >= 0, "export");
-	p = buf_map_aligned(fd, 0, 2 * gib, gib);
-	need(p, "mmap");
-	for (uint64_t i = 0; i < 2 * gib; i += 16 * MIB)
-		(void)*(volatile uint32_t *)(p + i);
-	after = info_of(fd);
-	is(after.out_faults_pud, 2, "PUD faults");
-	is(after.out_faults_pmd + after.out_faults_pte, 0, "smaller faults");
-	munmap((void *)p, 2 * gib);
-	close(fd);
-}
-
 static void faults_of_scattered_pages(void)
 {
 	struct vfio_region_dma_range r[256];
@@ -409,7 +385,6 @@ int main(void)
 	CASE(scattered_ranges_are_contiguous);
 	CASE(random_ranges);
 	CASE(faults_of_a_contiguous_16_mib);
-	CASE(faults_of_a_large_bar);
 	CASE(faults_of_scattered_pages);
 	CASE(refusals);
 	CASE(offsets);

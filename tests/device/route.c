@@ -82,7 +82,7 @@ static void allowed_at_run_time(void)
 	fill(bar, SEED, 0, PAGE);
 	is_errno(edu_read(edu, 0, data, sizeof(data)), 0, "DMA");
 	is(differs(data, SEED, 0, sizeof(data)), -1, "the right bytes");
-	is_errno(sysfs_write("", PARAMETER), 0, "allow it no more");
+	is_errno(sysfs_write("\n", PARAMETER), 0, "allow it no more");
 	is(ask().out_route, BARTER_ROUTE_NONE, "no route");
 	close(edu);
 }
@@ -101,7 +101,7 @@ static void bad_parameters(void)
 		if (!strstr(bad[i], "8086:29c0"))
 			is_errno(ret, EINVAL, "'%s'", bad[i]);
 	}
-	is_errno(sysfs_write("", PARAMETER), 0, "empty again");
+	is_errno(sysfs_write("\n", PARAMETER), 0, "empty again");
 	is(ask().out_route, BARTER_ROUTE_NONE, "no route");
 }
 

@@ -193,6 +193,8 @@ void tap_case(const char *name, void (*fn)(void), unsigned int seconds)
 
 	if (only && !strstr(name, only))
 		return;
+	if (getenv("BARTER_TIME_SCALE"))
+		seconds *= (unsigned int)atoi(getenv("BARTER_TIME_SCALE"));
 	owner = getpid();
 	current = name;
 	limit = seconds;

@@ -8,7 +8,8 @@
  * prints one line. A case that exceeds its time dumps where its threads hang
  * and ends the program without a plan, which the runner counts as a failure.
  * The environment variable BARTER_ONLY names a substring: only cases whose
- * name contains it run.
+ * name contains it run. BARTER_TIME_SCALE multiplies every case's time, for slow
+ * kernels.
  */
 #ifndef TESTS_TAP_H
 #define TESTS_TAP_H

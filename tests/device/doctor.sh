@@ -1,0 +1,103 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+# Copyright (c) 2026 the barter developers
+#
+# doctor.sh MACHINE: does "barter doctor" say what is missing on this machine,
+# and what to do? Runs inside the test machine; TAP on standard output.
+
+n=0 bad=0
+
+# check NAME COMMAND...: one test, passed if the command succeeds.
+check() {
+	name=$1
+	shift
+	n=$((n + 1))
+	if "$@"; then
+		echo "ok $n - doctor $machine: $name"
+	else
+		bad=$((bad + 1))
+		echo "not ok $n - doctor $machine: $name"
+		sed 's/^/#   /' /tmp/doctor
+	fi
+}
+
+# doctor [DEVICE]: its output in /tmp/doctor, its status in $status.
+doctor() {
+	barter doctor "$@" >/tmp/doctor 2>&1
+	status=$?
+}
+
+says() { grep -q -- "$1" /tmp/doctor; }
+silent() { ! says "$1"; }
+exits() { [ "$status" = "$1" ]; }
+# The finding $1 is followed by a remedy that contains $2.
+remedy() { grep -A3 -- "$1" /tmp/doctor | grep -q -- "do: .*$2"; }
+json_valid() { barter doctor --json | grep -q '^[[{]'; }
+
+machine=$1
+case $machine in
+base)
+	doctor
+	check 'nothing is missing' says 'nothing is missing'
+	check 'exit status 0' exits 0
+	check 'the four limits of a revoke are named' \
+		[ "$(grep -c '^note *limit of revoke' /tmp/doctor)" = 4 ]
+	doctor "$VM_VRAM0"
+	check 'an unbound device is a finding' says "^MISSING *$VM_VRAM0 .*bound to no driver"
+	check 'its remedy' remedy "$VM_VRAM0 .*bound to no driver" "barter bind $VM_VRAM0"
+	check 'exit status 1' exits 1
+	barter bind "$VM_VRAM0"
+	check 'barter bind works' [ "$?" = 0 ]
+	doctor "$VM_VRAM0"
+	check 'the bound device lacks nothing' says 'nothing is missing'
+	check 'exit status 0 again' exits 0
+	doctor 0000:ff:1f.7
+	check 'a device that is not there is an error' exits 1
+	doctor nonsense
+	check 'nonsense is a usage error' exits 2
+	check 'JSON' json_valid
+	;;
+noiommu)
+	doctor
+	check 'no IOMMU is the finding' says '^MISSING *IOMMU  *no device is in an IOMMU group'
+	check 'its remedy for firmware' remedy 'MISSING *IOMMU' 'firmware'
+	check 'its remedy for the kernel' remedy 'MISSING *IOMMU' 'intel_iommu=on'
+	check 'exit status 1' exits 1
+	doctor "$VM_VRAM0"
+	check 'the device cannot be lent' says "^MISSING *$VM_VRAM0 .*no IOMMU group"
+	;;
+nop2p)
+	doctor
+	check 'the host bridge is the finding' says 'host bridge 8086:29c0 is not on the allowlist'
+	check 'its remedy' remedy '8086:29c0 is not on the allowlist' \
+		'echo 8086:29c0 > /sys/module/barter/parameters/allow_host_bridges'
+	check 'exit status 1' exits 1
+	echo 8086:29c0 >/sys/module/barter/parameters/allow_host_bridges
+	doctor
+	check 'gone once the remedy is applied' silent 'not on the allowlist'
+	check 'exit status 0' exits 0
+	;;
+shared)
+	doctor "$VM_VRAM0"
+	check 'the shared group is named' says "$VM_VRAM0 .*shares IOMMU group"
+	check 'with the device that shares it' says "shares IOMMU group .*$VM_VRAM1"
+	barter bind "$VM_VRAM0"
+	doctor "$VM_VRAM0"
+	check 'still named when bound' says "$VM_VRAM0 .*shares IOMMU group"
+	;;
+nomodules)
+	doctor
+	check 'barter is missing' says '^MISSING *barter  '
+	check 'its remedy' remedy 'MISSING *barter  ' 'modprobe barter'
+	check 'barter-vfio-pci is missing' says '^MISSING *barter-vfio-pci '
+	check 'its remedy too' remedy 'MISSING *barter-vfio-pci ' 'modprobe barter-vfio-pci'
+	check '/dev/barter is missing' says '^MISSING */dev/barter'
+	check 'exit status 1' exits 1
+	;;
+*)
+	echo "Bail out! no expectations for machine '$machine'"
+	exit 1
+	;;
+esac
+echo "1..$n"
+[ "$bad" = 0 ]
