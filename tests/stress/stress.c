@@ -84,6 +84,12 @@ static void check_state(struct counter *c, int fd, bool may_be_dead)
 		bad(c, "dead", info.out_reasons);
 }
 
+/* Whoever takes memory away leaves the others time to see it there. */
+static void rest(uint32_t *seed, uint32_t us)
+{
+	usleep(rnd(seed) % us);
+}
+
 static void config_writes(struct counter *c, uint32_t *seed)
 {
 	static const struct {
@@ -99,8 +105,7 @@ static void config_writes(struct counter *c, uint32_t *seed)
 	if (ret)
 		bad(c, "memory on", ret);
 	c->done++;
-	/* Time for the others to see memory that is there. */
-	usleep(rnd(seed) % 3000);
+	rest(seed, 20000);
 }
 
 static volatile uint8_t racing;
@@ -117,7 +122,7 @@ static void racing_writes(struct counter *c, uint32_t *seed)
 	}
 	if (config_block(&mem, PCI_COMMAND, 1, true))
 		bad(c, "memory on", 0);
-	usleep(rnd(seed) % 6000);
+	rest(seed, 40000);
 }
 
 static void flips(struct counter *c, uint32_t *seed)
@@ -143,13 +148,13 @@ static void tried(struct counter *c, int ret)
 static void ioctl_resets(struct counter *c, uint32_t *seed)
 {
 	tried(c, dev_reset(&mem));
-	usleep(rnd(seed) % 5000);
+	rest(seed, 60000);
 }
 
 static void hot_resets(struct counter *c, uint32_t *seed)
 {
 	tried(c, dev_hot_reset(&mem));
-	usleep(rnd(seed) % 5000);
+	rest(seed, 60000);
 }
 
 static void sysfs_resets(struct counter *c, uint32_t *seed)
@@ -162,7 +167,7 @@ static void sysfs_resets(struct counter *c, uint32_t *seed)
 	fd = open(path, O_WRONLY | O_CLOEXEC);
 	tried(c, write(fd, "1", 1) == 1 ? 0 : -errno);
 	close(fd);
-	usleep(rnd(seed) % 5000);
+	rest(seed, 60000);
 }
 
 static void low_power(struct counter *c, uint32_t *seed)
@@ -176,7 +181,7 @@ static void low_power(struct counter *c, uint32_t *seed)
 	if (ret)
 		bad(c, "exit", ret);
 	c->done++;
-	usleep(rnd(seed) % 5000);
+	rest(seed, 60000);
 }
 
 static void exports(struct counter *c, uint32_t *seed)
@@ -200,8 +205,11 @@ static void exports(struct counter *c, uint32_t *seed)
 		bad(c, "mmap", errno);
 	} else {
 		look(c, p, r[0].offset);
-		if (rnd(seed) % 2)
-			munmap((void *)p, r[0].length);
+	}
+	/* Whichever goes last ends the buffer. */
+	if (p && rnd(seed) % 2) {
+		munmap((void *)p, r[0].length);
+		p = NULL;
 	}
 	close(fd);
 	if (p)

@@ -116,6 +116,7 @@ void *buf_map(int fd, uint64_t offset, size_t n, int prot)
 	return p == MAP_FAILED ? NULL : p;
 }
 
+/* The reservation is mapped over and then trimmed: other threads map too. */
 void *buf_map_aligned(int fd, uint64_t offset, size_t n, size_t align)
 {
 	char *space = mmap(NULL, n + align, PROT_NONE,
@@ -125,10 +126,15 @@ void *buf_map_aligned(int fd, uint64_t offset, size_t n, size_t align)
 
 	if (space == MAP_FAILED)
 		return NULL;
-	munmap(space, n + align);
 	p = mmap(at, n, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
 		 (off_t)offset);
-	return p == MAP_FAILED ? NULL : p;
+	if (at > space)
+		munmap(space, (size_t)(at - space));
+	munmap(at + n, align - (size_t)(at - space));
+	if (p != MAP_FAILED)
+		return p;
+	munmap(at, n);
+	return NULL;
 }
 
 static FILE *open_file(const char *path)
