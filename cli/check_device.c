@@ -24,9 +24,7 @@ static void check_lendable(struct doctor *doctor, const struct barter_pci *pci)
 	switch (lendable) {
 	case BARTER_LEND_NOW:
 		finding->level = LEVEL_OK;
-		FINDING_SAY(finding, what, "bound to " BARTER_DRIVER
-			    ", alone among VFIO drivers in IOMMU group %d",
-			    barter_pci_group(pci));
+		FINDING_SAY(finding, what, "bound to " BARTER_DRIVER);
 		break;
 	case BARTER_LEND_BIND:
 		FINDING_SAY(finding, what, "bound to %s, not to "
