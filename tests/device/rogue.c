@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Copyright (c) 2026 the barter developers
+ *
+ * Those who do not play along: a device that goes on writing although its
+ * importer has unmapped, and a holder who keeps a buffer's name but not its file.
+ *
+ * The importer (barter-test) unmaps as it must. The engine (edu, without a
+ * driver, run from here through its registers) is told of the same address and
+ * writes to it just after the revoke. What stops it is that the IOMMU forgets the
+ * address before the revoking call returns. With the DMA API's lazy invalidation,
+ * the default, that is not so by itself: the old translation would work on until
+ * a timer fires.
+ */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "lib/fixture.h"
+#include "lib/host.h"
+#include "lib/tester.h"
+
+#define ROUNDS		40
+#define TRANSFER_MS	100	/* edu's, in QEMU */
+#define BYTES		1024
+
+static volatile uint8_t *edu;
+static char edu_driver[64];
+
+static bool engine_take(void)
+{
+	char path[128];
+	uint16_t command;
+	int fd;
+
+	pci_driver(edu_bdf(), edu_driver, sizeof(edu_driver));
+	if (edu_driver[0] && pci_unbind(edu_bdf()))
+		return false;
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/config",
+		 edu_bdf());
+	fd = open(path, O_RDWR);
+	if (fd < 0 || pread(fd, &command, 2, 4) != 2)
+		return false;
+	command |= 0x6;		/* memory and bus master */
+	if (pwrite(fd, &command, 2, 4) != 2)
+		return false;
+	close(fd);
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/resource0",
+		 edu_bdf());
+	fd = open(path, O_RDWR);
+	if (fd < 0)
+		return false;
+	edu = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	close(fd);
+	return edu != MAP_FAILED;
+}
+
+static void engine_give_back(void)
+{
+	munmap((void *)edu, PAGE);
+	if (edu_driver[0])
+		pci_bind(edu_bdf(), edu_driver);
+}
+
+static bool engine_busy(void)
+{
+	return *(volatile uint32_t *)(edu + 0x98) & 1;
+}
+
+/* Write BYTES of edu's own memory, zeros, to @address; takes TRANSFER_MS. */
+static void engine_start(uint64_t address)
+{
+	*(volatile uint64_t *)(edu + 0x80) = 0x40000;
+	*(volatile uint64_t *)(edu + 0x88) = address;
+	*(volatile uint32_t *)(edu + 0x90) = BYTES;
+	*(volatile uint32_t *)(edu + 0x98) = 3;
+}
+
+static bool engine_wait(void)
+{
+	bool idle;
+
+	WAIT_FOR(idle, !engine_busy(), 5000);
+	return idle;
+}
+
+static bool bar_is(uint8_t byte)
+{
+	uint8_t now[BYTES];
+	unsigned int i;
+
+	if (host_read(0, now, BYTES))
+		return false;
+	for (i = 0; i < BYTES; i++)
+		if (now[i] != byte)
+			return false;
+	return true;
+}
+
+/* One write that is meant to land shortly after the revoke has returned. */
+static int rogue_round(int t, int id, unsigned int *late)
+{
+	struct barter_test_map map;
+	bool is_late, untouched;
+	int64_t began;
+	int i;
+
+	for (i = 0; i < BYTES; i++)
+		bar[i] = 0xa5;
+	if (tester_map(t, id, BARTER_TEST_FROM_DEVICE, &map))
+		return -1;
+	/* Once in peace: the address is right, and the IOMMU has it cached. */
+	engine_start(map.segments[0].address);
+	if (!engine_wait() || !bar_is(0))
+		return -1;
+
+	for (i = 0; i < BYTES; i++)
+		bar[i] = 0x5a;
+	began = now_ms();
+	engine_start(map.segments[0].address);
+	while (now_ms() < began + TRANSFER_MS - (random() % 20))
+		;
+	if (dev_set_memory(&mem, false))
+		return -1;
+	/* The engine moves the bytes at the very end of the transfer. */
+	is_late = engine_busy();
+	/* Decoding again, else the bus would hide a write that comes through. */
+	pci_raw_set_memory(mem.bdf, true);
+	if (!engine_wait())
+		return -1;
+	untouched = bar_is(0x5a);
+	dev_set_memory(&mem, true);
+	*late += is_late;
+	return is_late && !untouched;
+}
+
+static void engine_that_never_stops(void)
+{
+	unsigned int round, late = 0;
+	int t, fd, id, bad = 0;
+
+	need(engine_take(), "the engine, without a driver");
+	t = tester_open();
+	fd = buf_export1(&mem, BAR, 0, PAGE);
+	id = tester_attach(t, fd, 0);
+	need(t >= 0 && fd >= 0 && id >= 0, "export, attach");
+
+	for (round = 0; round < ROUNDS && !bad; round++) {
+		bad = rogue_round(t, id, &late);
+		if (bad)
+			diag("round %u: %s", round, bad > 0 ?
+			     "the engine still reached the memory" :
+			     "the round did not work");
+	}
+	is(bad, 0, "%u rounds: nothing is written after the revoke", round);
+	ok(late >= ROUNDS / 10, "%u writes came after the revoke", late);
+	close(t);
+	close(fd);
+	engine_give_back();
+}
+
+/* An O_PATH open keeps the dma-buf when its struct file is long freed. */
+static void name_without_a_file(void)
+{
+	char path[64];
+	int fd, held, i;
+
+	fd = buf_export1(&mem, BAR, 0, PAGE);
+	need(fd >= 0, "export");
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	held = open(path, O_PATH);
+	need(held >= 0, "O_PATH");
+	close(fd);
+	/* The freed file's memory gets new owners. */
+	for (i = 0; i < 2000; i++) {
+		int other = open("/dev/null", O_RDWR);
+
+		if (i % 2)
+			close(other);
+		else
+			close(dup2(other, 900));
+		if (!(i % 2))
+			close(other);
+	}
+	is_errno(dev_set_memory(&mem, false), 0, "revoke");
+	is_errno(dev_set_memory(&mem, true), 0, "restore");
+	is(buf_count(mem.bdf), 1, "debugfs still lists it");
+	is_errno(dev_reset(&mem), 0, "reset");
+	close(held);
+	is(buf_count(mem.bdf), 0, "released with its last name");
+}
+
+int main(void)
+{
+	fixture_open();
+	CASE_LIMIT(engine_that_never_stops, 180);
+	CASE(name_without_a_file);
+	return tap_done();
+}
