@@ -86,7 +86,7 @@ static inline void barter_fence_name(struct dma_fence *fence, char *text,
 #ifdef DMA_ATTR_MMIO
 #define BARTER_IOVA_ATTRS	DMA_ATTR_MMIO
 #else
-#define BARTER_IOVA_ATTRS	0
+#define BARTER_IOVA_ATTRS	DMA_ATTR_SKIP_CPU_SYNC
 #endif
 struct barter_iova {
 	struct dma_iova_state state;

@@ -20,6 +20,9 @@
 #include "priv.h"
 #include "trace.h"
 
+/* The CPU caches nothing of device memory: there is nothing to synchronise. */
+#define BARTER_DMA_ATTRS	DMA_ATTR_SKIP_CPU_SYNC
+
 /* A segment's length is an unsigned int; a power of two keeps pages aligned. */
 #define BARTER_MAX_SEGMENT	SZ_2G
 
@@ -101,7 +104,7 @@ static void barter_sgt_unmap_entries(struct barter_sgt *bs, struct device *dev,
 		return;
 	for (i = 0; i < count; i++, sg = sg_next(sg)) {
 		dma_unmap_resource(dev, sg_dma_address(sg), sg_dma_len(sg), dir,
-				   0);
+				   BARTER_DMA_ATTRS);
 		cond_resched();
 	}
 	/* The DMA API may leave stale translations behind for a while. */
@@ -125,11 +128,11 @@ static int barter_sgt_fill(struct barter_sgt *bs, const struct barter_buf *buf,
 			address = physical + bus_offset;
 		} else {
 			address = dma_map_resource(dev, physical, piece.length,
-						   dir, 0);
+						   dir, BARTER_DMA_ATTRS);
 			ret = dma_mapping_error(dev, address);
 			if (!ret && fatal_signal_pending(current)) {
 				dma_unmap_resource(dev, address, piece.length,
-						   dir, 0);
+						   dir, BARTER_DMA_ATTRS);
 				ret = -EINTR;
 			}
 			if (ret)
