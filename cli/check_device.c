@@ -143,6 +143,21 @@ static void bridge_remedy(const struct doctor *doctor, struct finding *finding,
 		    ids, ids);
 }
 
+/* The same remedy for a second device is only pointed at. */
+static void say_once(const struct doctor *doctor, struct finding *finding)
+{
+	const struct finding *earlier;
+
+	for (earlier = doctor->findings; earlier < finding; earlier++) {
+		if (strcmp(earlier->remedy, finding->remedy))
+			continue;
+		finding->why[0] = '\0';
+		FINDING_SAY(finding, remedy, "as for %s above",
+			    earlier->subject);
+		return;
+	}
+}
+
 static void route_remedy(const struct doctor *doctor, struct finding *finding,
 			 uint32_t why, const struct barter_pci *exporter,
 			 const struct barter_pci *importer)
@@ -197,6 +212,7 @@ static void add_refusal(struct doctor *doctor, struct refusal *refusals,
 		    barter_pci_name(importer), BARTER_TEXT_LENGTH,
 		    route->out_text);
 	route_remedy(doctor, finding, route->out_reason, exporter, importer);
+	say_once(doctor, finding);
 	refusals[(*nr)++] = (struct refusal) {
 		.why = route->out_reason,
 		.index = doctor->count - 1,
