@@ -28,6 +28,7 @@
 #ifndef _LINUX_BARTER_H
 #define _LINUX_BARTER_H
 
+#include <linux/gfp.h>
 #include <linux/list.h>
 #include <linux/maple_tree.h>
 #include <linux/mutex.h>
@@ -66,6 +67,13 @@ struct barter_exporter_ops {
 	bool (*access_allowed)(struct barter_exporter *exp);
 	void (*access_end)(struct barter_exporter *exp);
 };
+
+/*
+ * For tables whose size a user chose: charged to the caller, and over the limit
+ * of the caller's memory cgroup an error, not a process killed.
+ */
+#define BARTER_GFP_TABLE \
+	(GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL | __GFP_NOWARN)
 
 #define BARTER_NR_REASONS	9
 #define BARTER_NR_WINDOWS	6

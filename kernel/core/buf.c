@@ -288,7 +288,7 @@ static struct barter_ranges *barter_buf_ranges(const struct barter_range *ranges
 	ret = barter_ranges_check(ranges, nr, bar_length, &nr_runs, &length);
 	if (ret)
 		return ERR_PTR(ret);
-	out = kvmalloc(struct_size(out, runs, nr_runs), GFP_KERNEL_ACCOUNT);
+	out = kvmalloc(struct_size(out, runs, nr_runs), BARTER_GFP_TABLE);
 	if (!out)
 		return ERR_PTR(-ENOMEM);
 	barter_ranges_fill(out, ranges, nr);

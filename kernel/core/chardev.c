@@ -66,7 +66,7 @@ static int barter_info(union barter_request *u)
 	struct barter_buf *buf;
 	int ret;
 
-	if (req->flags)
+	if (req->flags || req->__reserved || req->__reserved2)
 		return -EINVAL;
 	dmabuf = barter_get_dmabuf(req->dmabuf_fd);
 	if (IS_ERR(dmabuf))

@@ -245,7 +245,7 @@ struct sg_table *barter_sgt_map(struct barter_attach *ba,
 		ret = -E2BIG;
 		goto err_free_window;
 	}
-	ret = sg_alloc_table(&bs->sgt, entries, GFP_KERNEL_ACCOUNT);
+	ret = sg_alloc_table(&bs->sgt, entries, BARTER_GFP_TABLE);
 	if (ret)
 		goto err_free_window;
 	bs->entries = bs->sgt.orig_nents;

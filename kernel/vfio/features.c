@@ -53,7 +53,7 @@ static int barter_vfio_export(struct barter_vfio *bv, u32 flags,
 		return -E2BIG;
 
 	ranges = kvmalloc_array(req.nr_ranges, sizeof(*ranges),
-				GFP_KERNEL_ACCOUNT);
+				BARTER_GFP_TABLE);
 	if (!ranges)
 		return -ENOMEM;
 	if (copy_from_user(ranges, arg->dma_ranges,
