@@ -7,6 +7,7 @@
 # below the cache, made from the mirror and key that the machine's apt uses:
 # nothing on the machine is changed either way, and no root is needed.
 
+debian_index=machine
 debian_apt_opts=(-o APT::Sandbox::User="$(id -un)" -o Acquire::Retries=3)
 
 # Suites that have carried newer kernels for Debian 12, after the configured ones.
@@ -17,10 +18,12 @@ debian_own_index() {
 	local dir="$cache_dir/apt" uri signed suite
 	local keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 
+	debian_index=own
 	mkdir -p "$dir/lists/partial" "$dir/parts"
 	step "reading the mirror's package index into $dir"
 	: >"$dir/sources.list.new"
-	apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | sort -u |
+	apt-get update --print-uris 2>/dev/null |
+		sed -n "s|^'\(.*/\)dists/.*/InRelease'.*|\1|p" | sort -u |
 	while read -r uri; do
 		for suite in $DEBIAN_EXTRA_SUITES; do
 			case "$uri $suite" in
@@ -34,7 +37,7 @@ debian_own_index() {
 		done
 	done
 	[ -s "$dir/sources.list.new" ] ||
-		die "this machine's apt knows no Debian mirror: apt-get indextargets is empty"
+		die "this machine's apt has no Debian mirror among its sources"
 	mv "$dir/sources.list.new" "$dir/sources.list"
 	debian_apt_opts+=(-o Dir::State::lists="$dir/lists"
 		-o Dir::Etc::sourcelist="$dir/sources.list"
@@ -64,14 +67,21 @@ debian_newest() {
 	done
 }
 
-# debian_unpack ROOT PACKAGE...: download into ROOT/.debs and unpack below ROOT.
+# debian_unpack ROOT PACKAGE...: download into ROOT/.debs and unpack below ROOT;
+# false where the machine's index promises what the mirror does not have any more
+# (then our own index has been read, for another try).
 debian_unpack() {
 	local root=$1 deb; shift
 
 	mkdir -p "$root/.debs"
 	step "downloading $*"
-	(cd "$root/.debs" && apt-get "${debian_apt_opts[@]}" download "$@" >&2) ||
-		die "apt could not download: $*"
+	if ! (cd "$root/.debs" && apt-get "${debian_apt_opts[@]}" download "$@" >&2); then
+		[ "$debian_index" = machine ] || die "apt could not download: $*"
+		say "the machine's package index may be out of date"
+		rm -rf "$root/.debs"
+		debian_own_index
+		return 1
+	fi
 	for deb in "$root"/.debs/*.deb; do
 		step "unpacking ${deb##*/}"
 		dpkg-deb -x "$deb" "$root" || die "cannot unpack $deb"
@@ -89,13 +99,14 @@ debian_stock() {
 		release=$(debian_newest "$series")
 	fi
 	[ -n "$release" ] || die "no Debian kernel $series for amd64 on this machine's mirror"
-	say "kernel $release: about 125 MB to download once, 600 MB unpacked in $cache_dir"
+	say "kernel $release: about 125 MB to download once, 200 MB unpacked in $cache_dir"
 
 	image=linux-image-$release
 	debian_have "$image" || image=$image-unsigned
 	abi=${release%-amd64}
 	debian_unpack "$root" "$image" "linux-headers-$release" \
-		"linux-headers-$abi-common" "linux-kbuild-$abi"
+		"linux-headers-$abi-common" "linux-kbuild-$abi" ||
+		{ debian_stock "$series"; return; }
 
 	# The headers' Makefile names /usr/src: make it find its neighbour.
 	sed -i "s|^include /usr/src/|include \$(dir \$(realpath \$(lastword \$(MAKEFILE_LIST))))../|" \
@@ -125,7 +136,8 @@ debian_source() {
 		version=
 	}
 	rm -rf src unpack && mkdir unpack
-	debian_unpack "$PWD/unpack" "$pkg${version:+=$version}"
+	debian_unpack "$PWD/unpack" "$pkg${version:+=$version}" ||
+		{ debian_source "$1" "$2"; return; }
 	step "unpacking the kernel source (1.6 GB)"
 	tar -C unpack -xf "unpack/usr/src/$pkg.tar.xz" || die "cannot unpack the kernel source"
 	mv "unpack/$pkg" src && rm -rf unpack
