@@ -105,8 +105,10 @@ int barter_space_map(struct barter_space *space, void *address,
 			.iova = iova,
 		};
 
-		return ioctl(space->fd, BARTER_IOMMU_IOAS_MAP, &map) ?
-		       -errno : 0;
+		if (!ioctl(space->fd, BARTER_IOMMU_IOAS_MAP, &map))
+			return 0;
+		/* One errno for both ways: something is mapped there. */
+		return errno == EADDRINUSE ? -EEXIST : -errno;
 	} else {
 		struct vfio_iommu_type1_dma_map map = {
 			.argsz = sizeof(map),

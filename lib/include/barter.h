@@ -293,7 +293,8 @@ int barter_device_reset(struct barter_device *device);
  * pages in the IOMMU after a revoke: use an importer instead of this where
  * the memory may be taken back.
  *
- * Return: 0, or what the kernel gives (-EEXIST, -ENOMEM, -EINVAL ...).
+ * Return: 0, -EEXIST (something is mapped there already), -EINVAL, -ENOMEM, or
+ * what else the kernel gives.
  */
 int barter_device_dma_map(struct barter_device *device, void *address,
 			  uint64_t length, uint64_t iova, int prot);

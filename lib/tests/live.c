@@ -1,0 +1,338 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
+/*
+ * Copyright (c) 2026 the barter developers
+ *
+ * The library against real devices, in the test machine. TAP on standard
+ * output. Wants two memories (VM_VRAM0, VM_VRAM1) bound to barter-vfio-pci;
+ * argument "shared" if they are in one IOMMU group.
+ */
+#include <barter.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define MIB (1ULL << 20)
+
+static int tests, bad, shared;
+static const char *first_bdf, *second_bdf;
+
+static void is(long long got, long long want, const char *what)
+{
+	tests++;
+	if (got == want) {
+		printf("ok %d - lib: %s\n", tests, what);
+		return;
+	}
+	bad++;
+	printf("not ok %d - lib: %s\n#   got %lld, want %lld\n", tests, what,
+	       got, want);
+}
+
+static void skip(const char *what, const char *why)
+{
+	printf("ok %d - lib: %s # SKIP %s\n", ++tests, what, why);
+}
+
+static struct barter_device *open_or_die(const char *bdf, uint32_t flags)
+{
+	struct barter_device *device;
+	int ret = barter_device_open(bdf, flags, &device);
+
+	if (ret) {
+		printf("Bail out! %s: %s\n", bdf, strerror(-ret));
+		exit(1);
+	}
+	return device;
+}
+
+static void opening(void)
+{
+	struct barter_device *device, *other;
+	struct barter_device *none = NULL;
+
+	is(barter_device_open("nonsense", 0, &none), -EINVAL, "no address");
+	is(barter_device_open("0000:ff:1f.7", 0, &none), -ENODEV, "no device");
+	is(barter_device_open("00:00.0", BARTER_OPEN_GROUP, &none), -ENXIO,
+	   "a device without VFIO driver");
+	is(barter_device_open(first_bdf, 1U << 31, &none), -EINVAL,
+	   "an unknown flag");
+	is(barter_device_open(first_bdf, BARTER_OPEN_GROUP | BARTER_OPEN_CDEV,
+			      &none), -EINVAL, "both ways at once");
+	is(!none, 1, "a failed open leaves the handle alone");
+
+	device = open_or_die(first_bdf, BARTER_OPEN_GROUP);
+	is(barter_device_is_cdev(device), 0, "by group when asked for");
+	is(strcmp(barter_device_name(device), first_bdf), 0, "its name");
+	is(barter_device_fd(device) >= 0, 1, "its fd");
+	is(fcntl(barter_device_fd(device), F_GETFD), FD_CLOEXEC,
+	   "its fd is close-on-exec");
+	is(barter_device_open(first_bdf, BARTER_OPEN_GROUP, &other), -EBUSY,
+	   "a group cannot be opened twice");
+	if (shared)
+		is(barter_device_open(second_bdf, BARTER_OPEN_GROUP, &other),
+		   -EBUSY, "nor by another device of it");
+	is(barter_device_open_beside(second_bdf, 0, device, &other), 0,
+	   "but beside the first it can");
+	/* The address space outlives the device that it came with. */
+	barter_device_close(device);
+	is(barter_device_dma_unmap(other, 0, 4096), -ENOENT,
+	   "its address space outlives the first");
+	barter_device_close(other);
+	barter_device_close(NULL);
+
+	if (barter_device_open(first_bdf, BARTER_OPEN_CDEV, &device) ==
+	    -EOPNOTSUPP) {
+		skip("by cdev", "this kernel has none");
+		return;
+	}
+	is(barter_device_is_cdev(device), 1, "by cdev when asked for");
+	barter_device_close(device);
+	device = open_or_die(first_bdf, 0);
+	is(barter_device_is_cdev(device), 1, "cdev is the first choice");
+	barter_device_close(device);
+}
+
+static void regions(struct barter_device *device)
+{
+	struct barter_region region = { .length = 1 };
+	unsigned char bytes[4];
+	void *address;
+
+	is(barter_device_region(device, 2, &region), 0, "region of BAR 2");
+	is((long long)region.length, 64 * MIB, "its length");
+	is(!!(region.flags & VFIO_REGION_INFO_FLAG_MMAP), 1, "can be mapped");
+	is(barter_device_region(device, 1, &region), 0, "region of no BAR");
+	is((long long)region.length, 0, "has length 0");
+	is(barter_device_region(device, 9999, &region), -EINVAL,
+	   "no such region");
+	is(barter_device_map(device, 1, 0, 4096, PROT_READ, &address), -ENODEV,
+	   "map of no BAR");
+	is(barter_device_map(device, 6, 0, 4096, PROT_READ, &address), -ENODEV,
+	   "map of no BAR index");
+	is(barter_device_map(device, 2, 64 * MIB, 4096, PROT_READ, &address),
+	   -EINVAL, "map beyond the BAR");
+	is(barter_device_map(device, 2, 4096, 64 * MIB, PROT_READ, &address),
+	   -EINVAL, "map across the BAR's end");
+	is(barter_device_map(device, 2, 0, 0, PROT_READ, &address), -EINVAL,
+	   "map of nothing");
+	is(barter_device_map(device, 2, 0, UINT64_MAX, PROT_READ, &address),
+	   -EINVAL, "map of everything");
+	is(barter_device_map(device, 2, 17, 4096, PROT_READ, &address),
+	   -EINVAL, "map at no page boundary");
+	is(barter_device_map(device, 2, 3 * MIB, 8 * MIB,
+			     PROT_READ | PROT_WRITE, &address), 0, "map");
+	is((long long)((uintptr_t)address % (2 * MIB)), MIB,
+	   "at an address that allows huge pages");
+	*(volatile uint32_t *)address = 0x12345678;
+	is(*(volatile uint32_t *)address, 0x12345678, "reads what was written");
+	is(barter_unmap(address, 8 * MIB), 0, "unmap");
+
+	is(barter_device_config_read(device, 0, bytes, 4), 0, "config read");
+	is(bytes[0] | bytes[1] << 8, 0x1af4, "vendor id");
+	is(barter_device_config_read(device, 1U << 20, bytes, 4), -EINVAL,
+	   "config read far outside");
+	is(barter_device_config_write(device, UINT64_MAX, bytes, 4), -EINVAL,
+	   "config write far outside");
+	is(barter_device_set_master(device, 1), 0, "bus master on");
+	barter_device_config_read(device, 4, bytes, 2);
+	is(bytes[0] & 6, 6, "memory and bus master are on");
+	is(barter_device_set_master(device, 0), 0, "bus master off");
+	barter_device_config_read(device, 4, bytes, 2);
+	is(bytes[0] & 6, 2, "memory alone is on");
+	if (!shared)
+		is(barter_device_reset(device), 0, "reset");
+}
+
+static void dma_space(struct barter_device *device)
+{
+	void *memory = mmap(NULL, 2 * MIB, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	const int both = PROT_READ | PROT_WRITE;
+	const uint64_t iova = 256 * MIB;
+
+	is(barter_device_dma_map(device, memory, 2 * MIB, iova, both), 0,
+	   "DMA map");
+	is(barter_device_dma_map(device, memory, 2 * MIB, iova, both), -EEXIST,
+	   "DMA map over another");
+	is(barter_device_dma_unmap(device, iova, 2 * MIB), 0, "DMA unmap");
+	is(barter_device_dma_unmap(device, iova, 2 * MIB), -ENOENT,
+	   "DMA unmap of nothing");
+	is(barter_device_dma_map(device, memory, 17, iova, both), -EINVAL,
+	   "DMA map of no whole page");
+	munmap(memory, 2 * MIB);
+}
+
+static int try_export(struct barter_device *device, uint32_t bar,
+		      uint64_t offset, uint64_t length, uint32_t nr)
+{
+	struct barter_range ranges[8];
+	struct barter_export what = {
+		.size = sizeof(what),
+		.bar = bar,
+		.open_flags = O_RDWR,
+		.nr_ranges = nr,
+		.ranges = ranges,
+	};
+	uint32_t i;
+	int fd = -1, ret;
+
+	for (i = 0; i < 8; i++)
+		ranges[i] = (struct barter_range) { offset, length };
+	ret = barter_device_export(device, &what, &fd);
+	if (!ret)
+		close(fd);
+	return ret;
+}
+
+static void export_errors(struct barter_device *device)
+{
+	struct barter_range range = { 0, 4096 };
+	struct barter_export what = { .size = 1, .bar = 2, .nr_ranges = 1,
+				      .ranges = &range };
+	int fd = -1;
+
+	is(barter_device_can_export(device), 0, "the driver lends");
+	is(try_export(device, 2, 0, 4096, 1), 0, "export");
+	is(barter_device_export(device, &what, &fd), -EINVAL,
+	   "export: unknown size of the request");
+	what.size = sizeof(what);
+	what.flags = 1;
+	is(barter_device_export(device, &what, &fd), -EINVAL,
+	   "export: unknown flag");
+	what.flags = 0;
+	what.open_flags = O_APPEND;
+	is(barter_device_export(device, &what, &fd), -EINVAL,
+	   "export: unknown open flag");
+	is(fd, -1, "a failed export leaves the fd alone");
+	is(try_export(device, 2, 0, 4096, 0), -EINVAL, "export: no range");
+	is(try_export(device, 2, 1, 4096, 1), -EINVAL, "export: misaligned");
+	is(try_export(device, 2, 0, 0, 1), -EINVAL, "export: empty range");
+	is(try_export(device, 2, 64 * MIB, 4096, 1), -EINVAL,
+	   "export: outside the BAR");
+	is(try_export(device, 1, 0, 4096, 1), -ENODEV, "export: no such BAR");
+	is(try_export(device, 7, 0, 4096, 1), -ENODEV, "export: no BAR at all");
+	is(try_export(device, 2, UINT64_MAX - 4095, 8192, 1), -EOVERFLOW,
+	   "export: beyond 64 bits");
+	is(try_export(device, 2, 0, 64 * MIB, 5), -E2BIG,
+	   "export: five times the BAR");
+	is(try_export(device, 2, 0, 64 * MIB, 4), 0,
+	   "export: four times the BAR");
+	what.open_flags = O_RDWR;
+	what.nr_ranges = BARTER_MAX_RANGES + 1;
+	is(barter_device_export(device, &what, &fd), -E2BIG,
+	   "export: too many ranges");
+}
+
+static struct barter_info info_of(int fd)
+{
+	struct barter_info info = { .size = sizeof(info), .dmabuf_fd = fd };
+
+	is(barter_buffer_info(-1, &info), 0, "info");
+	return info;
+}
+
+static void buffers(struct barter_device *device)
+{
+	struct barter_range ranges[] = {
+		{ 48 * MIB, 4096 }, { 3 * MIB, 8 * MIB }, { 0, 8192 },
+	};
+	struct barter_export what = {
+		.size = sizeof(what), .bar = 2, .open_flags = O_RDWR,
+		.nr_ranges = 3, .ranges = ranges,
+	};
+	const uint64_t whole = 8 * MIB + 4096 + 8192;
+	struct barter_info info = { .size = sizeof(info), .dmabuf_fd = 0 };
+	struct barter_range *got = NULL;
+	uint64_t length = 0;
+	uint32_t nr = 0;
+	void *address;
+	char *bytes;
+	int fd, control;
+
+	is(barter_device_export(device, &what, &fd), 0, "export of 3 ranges");
+	is(fcntl(fd, F_GETFD), FD_CLOEXEC, "its fd is close-on-exec");
+	is(barter_buffer_length(fd, &length), 0, "length");
+	is((long long)length, (long long)whole, "is the sum");
+	is(barter_buffer_length(0, &length), -EINVAL, "length of another file");
+	is(barter_buffer_length(987, &length), -EBADF, "length of no file");
+	is(barter_buffer_info(-1, &info), -EINVAL, "info of another file");
+	is(barter_control_open(&control), 0, "control");
+	is(barter_buffer_ranges(control, fd, &got, &nr), 0, "ranges");
+	is(nr, 3, "three");
+	is(nr == 3 && !memcmp(got, ranges, sizeof(ranges)), 1, "as lent");
+	free(got);
+	close(control);
+
+	is(barter_buffer_map(fd, 1, 4096, PROT_READ, &address), -EINVAL,
+	   "map at no page boundary");
+	is(barter_buffer_map(fd, whole, 0, PROT_READ, &address), -EINVAL,
+	   "map of nothing");
+	is(barter_buffer_map(fd, 4096, whole, PROT_READ, &address), -EINVAL,
+	   "map beyond the end");
+	is(barter_buffer_map(fd, 0, 0, PROT_READ | PROT_WRITE, &address), 0,
+	   "map of all");
+	bytes = address;
+	memset(bytes + 4096, 0x5a, 8 * MIB);
+	is(info_of(fd).out_faults_pmd > 0, 1,
+	   "the large range, at an odd place, is mapped by huge pages");
+	is(info_of(fd).out_mmaps, 1, "one mapping");
+	is(barter_unmap(address, whole), 0, "unmap");
+	is(info_of(fd).out_mmaps, 0, "no mapping");
+
+	is(barter_device_set_memory(device, 0), 0, "memory off");
+	is(info_of(fd).out_state, BARTER_STATE_REVOKED, "revoked");
+	is(info_of(fd).out_reasons, BARTER_REASON_MEMORY, "because of memory");
+	is(barter_device_set_memory(device, 1), 0, "memory on");
+	is(info_of(fd).out_state, BARTER_STATE_OK, "ok");
+	barter_device_close(device);
+	is(info_of(fd).out_state, BARTER_STATE_DEAD, "dead once closed");
+	is(barter_buffer_map(fd, 0, 0, PROT_READ, &address), -EBADFD,
+	   "a dead buffer cannot be mapped");
+	close(fd);
+}
+
+static void routes(void)
+{
+	struct barter_route route = { .out_route = 77 };
+	struct barter_bdf a, b, none = { .bus = 0xfe };
+
+	barter_bdf_parse(first_bdf, &a);
+	barter_bdf_parse(second_bdf, &b);
+	is(barter_route_between(-1, &a, &none, &route), -ENODEV,
+	   "route to no device");
+	is(route.out_route, 77, "leaves the answer alone");
+	is(barter_route_between(-1, &a, &b, &route), 0, "route");
+	is(route.out_route, shared ? BARTER_ROUTE_BUS : BARTER_ROUTE_HOST,
+	   shared ? "below one bridge: by the bus" : "through the host bridge");
+	is(route.out_text[0] != 0, 1, "with a reason");
+	is(setuid(65534), 0, "as nobody");
+	is(barter_route_between(-1, &a, &b, &route), -EPERM,
+	   "nobody may not name devices");
+}
+
+int main(int argc, char **argv)
+{
+	struct barter_device *device;
+
+	shared = argc > 1 && !strcmp(argv[1], "shared");
+	first_bdf = getenv("VM_VRAM0");
+	second_bdf = getenv("VM_VRAM1");
+	if (!first_bdf || !second_bdf) {
+		puts("Bail out! VM_VRAM0 and VM_VRAM1 are not set");
+		return 1;
+	}
+	opening();
+	device = open_or_die(first_bdf, BARTER_OPEN_MEMORY);
+	regions(device);
+	dma_space(device);
+	export_errors(device);
+	buffers(device);
+	routes();
+	printf("1..%d\n", tests);
+	return bad ? 1 : 0;
+}
