@@ -235,8 +235,12 @@ static void mappings(struct counter *c, uint32_t *seed)
 	}
 	if (n > 2 * PAGE) {
 		mprotect((void *)(p + PAGE), PAGE, PROT_READ);
-		munmap((void *)p, PAGE);
 		look(c, p + PAGE, at + PAGE);
+		/* What is unmapped is another thread's from then on. */
+		munmap((void *)p, PAGE);
+		p += PAGE;
+		n -= PAGE;
+		look(c, p, at + PAGE);
 	}
 	munmap((void *)p, n);
 }
