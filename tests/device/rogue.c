@@ -25,6 +25,11 @@
 #define ROUNDS		40
 #define TRANSFER_MS	100	/* edu's, in QEMU */
 #define BYTES		1024
+#define EDU_MEMORY	0x40000
+
+/* What edu's memory holds and writes; what the BAR holds before. */
+#define ROGUE		0xa5
+#define VICTIM		0x5a
 
 static volatile uint8_t *edu;
 static char edu_driver[64];
@@ -71,13 +76,13 @@ static bool engine_busy(void)
 	return *(volatile uint32_t *)(edu + 0x98) & 1;
 }
 
-/* Write BYTES of edu's own memory, zeros, to @address; takes TRANSFER_MS. */
-static void engine_start(uint64_t address)
+/* Move BYTES between edu's own memory and @address; takes TRANSFER_MS. */
+static void engine_start(uint64_t address, bool write)
 {
-	*(volatile uint64_t *)(edu + 0x80) = 0x40000;
-	*(volatile uint64_t *)(edu + 0x88) = address;
+	*(volatile uint64_t *)(edu + 0x80) = write ? EDU_MEMORY : address;
+	*(volatile uint64_t *)(edu + 0x88) = write ? address : EDU_MEMORY;
 	*(volatile uint32_t *)(edu + 0x90) = BYTES;
-	*(volatile uint32_t *)(edu + 0x98) = 3;
+	*(volatile uint32_t *)(edu + 0x98) = write ? 3 : 1;
 }
 
 static bool engine_wait(void)
@@ -109,19 +114,24 @@ static int rogue_round(int t, int id, unsigned int *late)
 	int64_t began;
 	int i;
 
-	for (i = 0; i < BYTES; i++)
-		bar[i] = 0xa5;
-	if (tester_map(t, id, BARTER_TEST_FROM_DEVICE, &map))
+	if (tester_map(t, id, BARTER_TEST_BIDIRECTIONAL, &map))
 		return -1;
-	/* Once in peace: the address is right, and the IOMMU has it cached. */
-	engine_start(map.segments[0].address);
-	if (!engine_wait() || !bar_is(0))
+	/* In peace: the address is right, and the IOMMU has it cached. */
+	for (i = 0; i < BYTES; i++)
+		bar[i] = ROGUE;
+	engine_start(map.segments[0].address, false);
+	if (!engine_wait())
+		return -1;
+	for (i = 0; i < BYTES; i++)
+		bar[i] = VICTIM;
+	engine_start(map.segments[0].address, true);
+	if (!engine_wait() || !bar_is(ROGUE))
 		return -1;
 
 	for (i = 0; i < BYTES; i++)
-		bar[i] = 0x5a;
+		bar[i] = VICTIM;
 	began = now_ms();
-	engine_start(map.segments[0].address);
+	engine_start(map.segments[0].address, true);
 	while (now_ms() < began + TRANSFER_MS - (random() % 20))
 		;
 	if (dev_set_memory(&mem, false))
@@ -132,7 +142,7 @@ static int rogue_round(int t, int id, unsigned int *late)
 	pci_raw_set_memory(mem.bdf, true);
 	if (!engine_wait())
 		return -1;
-	untouched = bar_is(0x5a);
+	untouched = bar_is(VICTIM);
 	dev_set_memory(&mem, true);
 	*late += is_late;
 	return is_late && !untouched;
