@@ -121,22 +121,28 @@ static void one_revoke_one_notice(void)
 
 static void many_importers(void)
 {
+	/*
+	 * DMA API debugging, where the kernel has it, warns of more than seven
+	 * mappings of the same memory.
+	 */
+	const int n = access("/sys/kernel/debug/dma-api", F_OK) ?
+		BARTER_TEST_IMPORTERS : 7;
 	int ids[BARTER_TEST_IMPORTERS];
 	struct barter_info info;
 	bool wrong = false;
 
 	if (!start(16 * PAGE))
 		return;
-	for (int i = 0; i < BARTER_TEST_IMPORTERS; i++) {
+	for (int i = 0; i < n; i++) {
 		ids[i] = tester_attach(t, fd, 0);
 		wrong |= ids[i] < 0 || tester_map(t, ids[i], 0, NULL);
 	}
-	ok(!wrong, "%d importers map", BARTER_TEST_IMPORTERS);
+	ok(!wrong, "%d importers map", n);
 	buf_info(fd, &info);
-	is(info.out_attachments, BARTER_TEST_IMPORTERS, "info counts them");
-	is(info.out_maps, BARTER_TEST_IMPORTERS, "and their maps");
+	is(info.out_attachments, n, "info counts them");
+	is(info.out_maps, n, "and their maps");
 	is_errno(dev_reset(&mem), 0, "reset");
-	for (int i = 0; i < BARTER_TEST_IMPORTERS; i++) {
+	for (int i = 0; i < n; i++) {
 		struct barter_test_stat st = tester_stat(t, ids[i]);
 
 		wrong |= st.out_invalidates != 1 || st.out_mapped;
@@ -182,12 +188,26 @@ static void segments_cover_the_buffer(void)
 	finish();
 }
 
+/* 1 MiB does not fit where only 512 KiB can be addressed. */
+static void too_few_bits(void)
+{
+	struct barter_test_attach req = { .dmabuf_fd = fd, .dma_bits = 19 };
+	int id = tester_attach_as(t, &req), ret;
+
+	need(id >= 0, "19 address bits");
+	ret = tester_map(t, id, 0, NULL);
+	ok(ret == -EXDEV || ret == -ENOMEM || ret == -EIO,
+	   "map is refused: %s", strerror(-ret));
+	is(tester_stat(t, id).out_mapped, 0, "nothing is mapped");
+	is_errno(tester_detach(t, id), 0, "detach");
+}
+
 static void limits_of_the_importer(void)
 {
 	struct barter_test_attach req = { .dma_bits = 24 };
 	struct barter_test_map map;
 	bool wrong = false;
-	int id, ret;
+	int id;
 
 	if (!start(MIB))
 		return;
@@ -201,16 +221,11 @@ static void limits_of_the_importer(void)
 	ok(!wrong, "no address needs more");
 	is_errno(tester_detach(t, id), 0, "detach");
 
-	/* 1 MiB does not fit where only 512 KiB can be addressed. */
-	req.dma_bits = 19;
-	id = tester_attach_as(t, &req);
-	need(id >= 0, "19 address bits");
-	ret = tester_map(t, id, 0, &map);
-	ok(ret == -EXDEV || ret == -ENOMEM || ret == -EIO,
-	   "map is refused: %s", strerror(-ret));
-	is(tester_stat(t, id).out_mapped, 0, "nothing is mapped");
-	is_errno(tester_detach(t, id), 0, "detach");
-
+	if (access("/sys/kernel/debug/dma-api", F_OK))
+		too_few_bits();
+	else
+		skip("DMA API debugging takes a refused mapping for a leak",
+		     "19 address bits");
 	id = tester_attach(t, fd, 0);
 	is_errno(tester_map(t, id, 0, &map), 0, "without limits it maps");
 	finish();
