@@ -14,18 +14,21 @@ debian_apt_opts=(-o APT::Sandbox::User="$(id -un)" -o Acquire::Retries=3)
 readonly DEBIAN_EXTRA_SUITES='bookworm bookworm-security bookworm-backports'
 
 # debian_own_index: switch every later apt call to an index of our own.
-debian_own_index() {
-	local dir="$cache_dir/apt" uri signed suite
+debian_own_index() { debian_read_index own "$cache_dir/apt" "$DEBIAN_EXTRA_SUITES"; }
+
+# debian_read_index NAME DIR SUITES: the same, of these suites, kept in DIR.
+debian_read_index() {
+	local dir=$2 suites=$3 uri signed suite
 	local keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 
-	debian_index=own
+	debian_index=$1
 	mkdir -p "$dir/lists/partial" "$dir/parts"
 	step "reading the mirror's package index into $dir"
 	: >"$dir/sources.list.new"
 	apt-get update --print-uris 2>/dev/null |
 		sed -n "s|^'\(.*/\)dists/.*/InRelease'.*|\1|p" | sort -u |
 	while read -r uri; do
-		for suite in $DEBIAN_EXTRA_SUITES; do
+		for suite in $suites; do
 			case "$uri $suite" in
 			*debian-security/*' '*-security) ;;
 			*debian-security/*|*' '*-security) continue ;;
@@ -52,38 +55,43 @@ debian_have() {
 	apt-cache "${debian_apt_opts[@]}" show "$1" >/dev/null 2>&1
 }
 
-# debian_newest SERIES: the release name of the newest plain amd64 kernel of a
-# series ("6.12" gives "6.12.117+deb12-amd64"), or nothing.
-debian_newest() {
-	local re="^linux-image-${1//./\\.}(\.[0-9]+)?([+-][a-z0-9.~]+)?-amd64(-unsigned)?\$" pkg
+# debian_releases SERIES: the release names of the plain amd64 kernels of a series
+# ("6.12": 6.12.117+deb12-amd64; "7": 7.0.13+deb13-amd64), newest first.
+debian_releases() {
+	local re="^linux-image-${1//./\\.}(\.[0-9]+){0,2}([+-][a-z0-9.~]+)?-amd64(-unsigned)?\$" pkg
 
 	apt-cache "${debian_apt_opts[@]}" pkgnames linux-image- | grep -E "$re" |
 		sed 's/^linux-image-//; s/-unsigned$//' | grep '\..*\.' | sort -Vru |
 	while read -r pkg; do
 		if debian_have "linux-image-$pkg" || debian_have "linux-image-$pkg-unsigned"; then
 			echo "$pkg"
-			break
 		fi
 	done
 }
+
+# debian_newest SERIES: the newest of them, or nothing.
+debian_newest() { debian_releases "$1" | head -n1; }
 
 # debian_unpack ROOT PACKAGE...: download into ROOT/.debs and unpack below ROOT;
 # false where the machine's index promises what the mirror does not have any more
 # (then our own index has been read, for another try).
 debian_unpack() {
-	local root=$1 deb; shift
+	local root=$1 deb quiet= what; shift
 
+	what=$*
+	[ $# -le 10 ] || quiet=-qq what="$# packages"
 	mkdir -p "$root/.debs"
-	step "downloading $*"
-	if ! (cd "$root/.debs" && apt-get "${debian_apt_opts[@]}" download "$@" >&2); then
+	step "downloading $what"
+	if ! (cd "$root/.debs" && apt-get "${debian_apt_opts[@]}" $quiet download "$@" >&2); then
 		[ "$debian_index" = machine ] || die "apt could not download: $*"
 		say "the machine's package index may be out of date"
 		rm -rf "$root/.debs"
 		debian_own_index
 		return 1
 	fi
+	[ -z "$quiet" ] || step "unpacking them"
 	for deb in "$root"/.debs/*.deb; do
-		step "unpacking ${deb##*/}"
+		[ -n "$quiet" ] || step "unpacking ${deb##*/}"
 		dpkg-deb -x "$deb" "$root" || die "cannot unpack $deb"
 	done
 	rm -rf "$root/.debs"
@@ -108,14 +116,8 @@ debian_stock() {
 		"linux-headers-$abi-common" "linux-kbuild-$abi" ||
 		{ debian_stock "$series"; return; }
 
-	# The headers' Makefile names /usr/src: make it find its neighbour.
-	sed -i "s|^include /usr/src/|include \$(dir \$(realpath \$(lastword \$(MAKEFILE_LIST))))../|" \
-		"$root/usr/src/linux-headers-$release/Makefile"
-	# With the headers' vmlinux (type information only) every module build would
-	# ask for pahole; without it the build skips that part and goes on.
-	rm -f "$root/usr/src/linux-headers-$release/vmlinux"
+	debian_headers "$release"
 	rm -f "$root/lib/modules/$release/build" "$root/lib/modules/$release/source"
-	ln -s "usr/src/linux-headers-$release" build
 	mkdir -p modules/lib && mv lib/modules modules/lib/modules && rmdir lib 2>/dev/null
 	depmod -b "$root/modules" "$release" || die "depmod failed for $release"
 	mv "boot/vmlinuz-$release" vmlinuz
@@ -123,6 +125,20 @@ debian_stock() {
 	apt-cache "${debian_apt_opts[@]}" show "$image" | sed -n 's/^Version: //p' | head -n1 >version
 	rm -rf boot usr/share
 	echo "$release" >release.new
+}
+
+# debian_headers RELEASE: make the unpacked headers usable where they are, as build.
+debian_headers() {
+	local headers=usr/src/linux-headers-$1
+
+	# Their Makefile names /usr/src: make it find itself and its neighbour.
+	sed -i -e 's|^KBUILD_OUTPUT *=.*|KBUILD_OUTPUT := $(patsubst %/,%,$(dir $(realpath $(lastword $(MAKEFILE_LIST)))))|' \
+		-e 's|^include /usr/src/|include $(dir $(realpath $(lastword $(MAKEFILE_LIST))))../|' \
+		"$headers/Makefile"
+	# With the headers' vmlinux (type information only) every module build would
+	# ask for pahole; without it the build skips that part and goes on.
+	rm -f "$headers/vmlinux"
+	ln -s "$headers" build
 }
 
 # debian_source SERIES VERSION: into ./src, the source of that version of Debian's
