@@ -8,7 +8,8 @@
 #   kernel_make    function: makes the kernel in the current folder, as
 #                    vmlinuz, config, version (of the source package),
 #                    build (what KDIR points at), modules/lib/modules/RELEASE,
-#                  and last of all release.new, which holds RELEASE
+#                  where the host's compiler will not do toolchain, a link to a
+#                  tree of toolchain.sh, and last of all release.new, with RELEASE
 #
 # kernel_ensure leaves the finished one in $kernel_dir. A kernel counts as
 # finished once its file "release" exists; one maker at a time works on it, and
