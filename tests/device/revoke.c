@@ -211,22 +211,36 @@ static void holding(const struct cause *c)
 
 static void passing(const struct cause *c)
 {
-	char when[80];
 	uint64_t before, gen;
 	struct set s;
 
 	need(set_make(&s), "%s: a buffer and its mappings", c->name);
+	/* From now on a fault means that the mapping had been taken away. */
+	all_kinds(&s, 0, "before");
 	before = faults(s.fd);
-	ok(!probe(s.at[PLAIN]) && faults(s.fd) == before,
-	   "%s: no new fault without it", c->name);
+	for (int i = 0; i < KINDS; i++)
+		if (s.at[i])
+			probe_kind(&s, (enum kind)i);
+	probe_child(&s);
+	is(faults(s.fd), before, "%s: no new fault without it", c->name);
 	gen = generation(s.fd);
 	is_errno(c->begin(&mem), 0, "%s: the call", c->name);
 	ok(generation(s.fd) >= gen + 2, "%s: away and back", c->name);
 	is(buf_state(s.fd), BARTER_STATE_OK, "%s: OK", c->name);
 	is(buf_reasons(s.fd), 0, "%s: no reason left", c->name);
-	snprintf(when, sizeof(when), "%s is over", c->name);
-	all_kinds(&s, 0, when);
-	ok(faults(s.fd) > before, "%s: mappings had been taken away", c->name);
+	for (int i = 0; i < KINDS; i++) {
+		if (!s.at[i])
+			continue;
+		before = faults(s.fd);
+		is(probe_kind(&s, (enum kind)i), 0, "%s is over, %s", c->name,
+		   kind_names[i]);
+		ok(faults(s.fd) > before, "%s had taken it away, %s", c->name,
+		   kind_names[i]);
+	}
+	before = faults(s.fd);
+	is(probe_child(&s), 0, "%s is over, in another process", c->name);
+	ok(faults(s.fd) > before, "%s had taken it away, in another process",
+	   c->name);
 	set_free(&s);
 }
 
