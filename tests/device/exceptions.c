@@ -18,6 +18,7 @@
 
 #include "lib/cause.h"
 #include "lib/fixture.h"
+#include "lib/tester.h"
 
 #define RW	(PROT_READ | PROT_WRITE)
 #define SEED	91
@@ -151,7 +152,11 @@ static void racing_config_writes(void)
 static void native_buffers(void)
 {
 	unsigned int major = 0, minor = 0;
+	char bdf[BDF_LENGTH];
+	struct barter_info info;
 	struct utsname u;
+	struct dev d;
+	int fd, t, id;
 
 	uname(&u);
 	if (sscanf(u.release, "%u.%u", &major, &minor) != 2)
@@ -160,7 +165,35 @@ static void native_buffers(void)
 		skip("no exporter in the kernel before 6.19", "native buffers");
 		return;
 	}
-	ok(0, "states of a native buffer: not written for this kernel");
+	if (getenv("VM_VRAM1"))
+		snprintf(bdf, sizeof(bdf), "%.15s", getenv("VM_VRAM1"));
+	else if (pci_find(PCI_IVSHMEM, 1, bdf))
+		tap_bail("this machine has no second ivshmem");
+	need(!pci_bind(bdf, "vfio-pci") && !dev_open_bound(&d, bdf) &&
+	     !dev_set_memory(&d, true), "a device on stock vfio-pci");
+	fd = buf_export1(&d, BAR, 0, PAGE);
+	need(fd >= 0, "the kernel's own exporter gives a buffer");
+	is_errno(buf_info(fd, &info), EINVAL, "it is not barter's");
+	is(buf_count(bdf), 0, "debugfs does not list it");
+
+	t = tester_open();
+	id = tester_attach(t, fd, 0);
+	need(id >= 0 && !tester_map(t, id, 0, NULL), "attach and map");
+	dev_set_memory(&d, false);
+	is(tester_stat(t, id).out_mapped, 0, "memory off: the mapping is gone");
+	is_errno(tester_map(t, id, 0, NULL), ENODEV, "memory off: map");
+	dev_set_memory(&d, true);
+	is_errno(tester_map(t, id, 0, NULL), 0, "memory on: map");
+	close(t);
+
+	/* The same device and call under the lender: one with a state. */
+	close(fd);
+	dev_close(&d);
+	need(!dev_open(&d, bdf), "the device on the lender");
+	fd = buf_export1(&d, BAR, 0, PAGE);
+	is(buf_state(fd), BARTER_STATE_OK, "there the buffer is barter's");
+	close(fd);
+	dev_close(&d);
 }
 
 int main(void)
