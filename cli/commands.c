@@ -57,7 +57,7 @@ const struct command commands[] = {
 "prints how to reach the buffer and holds it until stdin is at its end or a\n"
 "signal comes. Numbers are decimal or 0x..., and may end in K, M or G.\n"
 "Offsets and lengths are multiples of the page size.\n\n"
-"  --read-only  the fd does not allow writing\n"
+"  --read-only  the fd does not allow writing by mmap; DMA is not limited\n"
 "  --json       print for programs\n\n"
 "Example: barter export 01:00.0 2 0+64K 1M+64K -- sh -c 'barter info $BARTER_FD'\n",
 		.run = run_export,

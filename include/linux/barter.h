@@ -20,10 +20,12 @@
  *	barter_exporter_destroy()	at remove: everything is taken back
  *	barter_exporter_cleanup()	when the last reference is gone
  *
- * What an importer owes: between the invalidate call and its unmap it may need
- * none of mmap_lock, the exporting device's locks (its device_lock among them)
- * or user space, else a revoke that holds them would wait for itself. Locks that
- * it takes inside the invalidate call are checked against this by lockdep.
+ * What an importer owes: its invalidate call returns in bounded time, and from
+ * there to its unmap it may need none of mmap_lock, the exporting device's locks
+ * (its device_lock among them), pci_bus_sem (held in AER recovery),
+ * pci_lock_rescan_remove() (held in hot-unplug) or user space, else a revoke that
+ * holds them would wait for itself. Locks that it takes inside the invalidate
+ * call are checked against this by lockdep.
  */
 #ifndef _LINUX_BARTER_H
 #define _LINUX_BARTER_H

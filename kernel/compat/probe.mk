@@ -22,9 +22,7 @@ barter-probes := \
 	$(call barter-probe,INVALIDATE_MAPPINGS,linux/dma-buf.h,invalidate_mappings) \
 	$(call barter-probe,FENCE_DRIVER_NAME,linux/dma-fence.h,dma_fence_driver_name) \
 	$(call barter-probe,DMA_IOVA,linux/dma-mapping.h,dma_iova_link) \
-	$(call barter-probe,VFIO_SET_PARAMS,linux/vfio_pci_core.h,vfio_pci_core_set_params) \
 	$(call barter-probe,VFIO_GET_IOMAP,linux/vfio_pci_core.h,vfio_pci_core_get_iomap) \
 	$(call barter-probe,VFIO_MATCH_TOKEN_UUID,linux/vfio.h,match_token_uuid) \
 	$(call barter-probe,VFIO_REGION_INFO_CAPS,linux/vfio.h,get_region_info_caps) \
-	$(call barter-probe,VFIO_PASID_IOAS,linux/vfio.h,pasid_attach_ioas) \
-	$(call barter-probe,VFIO_DEVICE_DISABLE_VGA,linux/vfio_pci_core.h,disable_vga)
+	$(call barter-probe,VFIO_PASID_IOAS,linux/vfio.h,pasid_attach_ioas)

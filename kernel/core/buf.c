@@ -101,6 +101,20 @@ int barter_buf_error(const struct barter_buf *buf)
 }
 
 /**
+ * barter_buf_waited_for - does a revoke wait for the buffer, or has given up
+ * @buf: the buffer, its dma_resv held
+ *
+ * Return: whether asking who is in the way makes sense.
+ */
+bool barter_buf_waited_for(const struct barter_buf *buf)
+{
+	dma_resv_assert_held(buf->dmabuf->resv);
+
+	return buf->state == BARTER_STATE_REVOKING ||
+	       buf->reasons & BARTER_REASON_INTERRUPTED;
+}
+
+/**
  * barter_buf_blocker - name whoever has not let go of the buffer
  * @buf: the buffer, its dma_resv held
  * @text: filled with a fence, or an importer's device and driver; empty if

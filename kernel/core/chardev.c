@@ -100,7 +100,7 @@ static int barter_info(union barter_request *u)
 	req->out_maps = buf->maps;
 	list_for_each_entry(attach, &dmabuf->attachments, node)
 		req->out_attachments++;
-	if (buf->state != BARTER_STATE_OK)
+	if (barter_buf_waited_for(buf))
 		barter_buf_blocker(buf, req->out_blocker,
 				   sizeof(req->out_blocker));
 	dma_resv_unlock(dmabuf->resv);

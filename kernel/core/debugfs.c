@@ -82,7 +82,7 @@ static int barter_show_state(struct seq_file *m, struct barter_buf *buf)
 	seq_printf(m, "  state %s reasons %s generation %llu maps %u\n",
 		   barter_state_name(buf->state), text, buf->generation,
 		   buf->maps);
-	if (buf->state != BARTER_STATE_OK) {
+	if (barter_buf_waited_for(buf)) {
 		barter_buf_blocker(buf, text, sizeof(text));
 		if (text[0])
 			seq_printf(m, "  blocker %s\n", text);

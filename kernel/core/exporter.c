@@ -34,7 +34,8 @@ void barter_exporter_mutex_init(struct mutex *lock)
  *	ops->put()
  * @ops: the driver's callbacks
  *
- * The exporter begins closed: barter_exporter_restore(BARTER_REASON_CLOSED)
+ * Holds a reference to @pdev until barter_exporter_cleanup(), so that a revoke
+ * that races the device's removal has a name to print. The exporter begins closed: barter_exporter_restore(BARTER_REASON_CLOSED)
  * opens it. Context: may sleep.
  *
  * Return: 0, or -EINVAL if something is missing.
@@ -48,7 +49,7 @@ int barter_exporter_init(struct barter_exporter *exp, struct pci_dev *pdev,
 		return -EINVAL;
 
 	memset(exp, 0, sizeof(*exp));
-	exp->pdev = pdev;
+	exp->pdev = pci_dev_get(pdev);
 	exp->mapping = mapping;
 	exp->ops = ops;
 	exp->reasons = BARTER_REASON_CLOSED;
@@ -122,6 +123,7 @@ void barter_exporter_cleanup(struct barter_exporter *exp)
 	list_del_init(&exp->node);
 	mutex_unlock(&barter_exporters_lock);
 	mtree_destroy(&exp->windows);
+	pci_dev_put(exp->pdev);
 	mutex_destroy(&exp->lock);
 }
 BARTER_EXPORT(barter_exporter_cleanup);

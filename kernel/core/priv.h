@@ -104,6 +104,7 @@ bool barter_buf_get(struct barter_buf *buf);
 void barter_buf_put(struct barter_buf *buf);
 struct barter_buf *barter_buf_next(struct barter_buf *prev);
 int barter_buf_error(const struct barter_buf *buf);
+bool barter_buf_waited_for(const struct barter_buf *buf);
 void barter_buf_blocker(struct barter_buf *buf, char *text, size_t length);
 extern const struct dma_buf_ops barter_dma_buf_ops;
 

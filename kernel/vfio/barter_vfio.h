@@ -47,6 +47,9 @@ ssize_t barter_vfio_write(struct vfio_device *vdev, const char __user *buf,
 long barter_vfio_ioctl(struct vfio_device *vdev, unsigned int cmd,
 		       unsigned long arg);
 
+/* hotreset.c */
+long barter_vfio_hot_reset(struct vfio_device *vdev, unsigned long arg);
+
 /* features.c */
 int barter_vfio_feature(struct vfio_device *vdev, u32 flags, void __user *arg,
 			size_t argsz);

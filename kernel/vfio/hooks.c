@@ -195,8 +195,9 @@ long barter_vfio_ioctl(struct vfio_device *vdev, unsigned int cmd,
 	struct barter_vfio *bv = barter_vfio_from_vdev(vdev);
 	long ret;
 
-	if (cmd != VFIO_DEVICE_PCI_HOT_RESET &&
-	    !(cmd == VFIO_DEVICE_RESET && bv->core.reset_works))
+	if (cmd == VFIO_DEVICE_PCI_HOT_RESET)
+		return barter_vfio_hot_reset(vdev, arg);
+	if (cmd != VFIO_DEVICE_RESET || !bv->core.reset_works)
 		return vfio_pci_core_ioctl(vdev, cmd, arg);
 
 	ret = barter_exporter_revoke(&bv->exp, BARTER_REASON_RESET,

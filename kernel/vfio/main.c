@@ -44,6 +44,19 @@ static bool barter_vfio_denied(struct pci_dev *pdev)
 	return true;
 }
 
+/* Tell lockdep the order once, whatever comes first later. */
+static void barter_vfio_declare_locks(struct barter_vfio *bv)
+{
+	if (!IS_ENABLED(CONFIG_LOCKDEP))
+		return;
+	down_write(&bv->core.memory_lock);
+	mutex_lock(&bv->state_lock);
+	/* Takes the exporter mutex, and takes away what is not there. */
+	barter_exporter_restore(&bv->exp, BARTER_REASON_MEMORY);
+	mutex_unlock(&bv->state_lock);
+	up_write(&bv->core.memory_lock);
+}
+
 static int barter_vfio_init_dev(struct vfio_device *vdev)
 {
 	struct barter_vfio *bv = barter_vfio_from_vdev(vdev);
@@ -58,9 +71,12 @@ static int barter_vfio_init_dev(struct vfio_device *vdev)
 	ret = barter_exporter_init(&bv->exp, bv->core.pdev,
 				   vdev->inode->i_mapping,
 				   &barter_vfio_exporter_ops);
-	if (ret)
+	if (ret) {
 		vfio_pci_core_release_dev(vdev);
-	return ret;
+		return ret;
+	}
+	barter_vfio_declare_locks(bv);
+	return 0;
 }
 
 static void barter_vfio_release_dev(struct vfio_device *vdev)

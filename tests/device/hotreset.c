@@ -15,6 +15,7 @@
 #include <sys/mman.h>
 
 #include "lib/fixture.h"
+#include "lib/tester.h"
 
 #define RW	(PROT_READ | PROT_WRITE)
 
@@ -246,6 +247,98 @@ static void at_the_same_time(void)
 	close_both();
 }
 
+static int reset_first(void *unused)
+{
+	(void)unused;
+	return dev_hot_reset(&devs[0]) ? 1 : 0;
+}
+
+/*
+ * An importer of the sibling does not let go: the caller can still be killed,
+ * nothing was reset, and neither device's lock is held meanwhile.
+ */
+static void stuck_sibling(void)
+{
+	struct barter_info info;
+	struct lent l[2];
+	int t, id, status;
+	bool waits, dead;
+	uint16_t command;
+	pid_t pid;
+
+	need(open_both(pci_lender(), pci_lender()), "open both");
+	need(lend(&l[0], &devs[0], 61) && lend(&l[1], &devs[1], 62),
+	     "a buffer of each");
+	t = tester_open();
+	id = tester_attach(t, l[1].fd, BARTER_TEST_F_STUCK);
+	need(id >= 0 && !tester_map(t, id, BARTER_TEST_BIDIRECTIONAL, NULL),
+	     "an importer of the second");
+
+	pid = spawn(reset_first, NULL);
+	WAIT_FOR(waits, buf_state(l[1].fd) == BARTER_STATE_REVOKING, 5000);
+	ok(waits, "a hot reset through the first waits for it");
+	buf_info(l[1].fd, &info);
+	ok(strstr(info.out_blocker, edu_bdf()), "it is named: %s",
+	   info.out_blocker);
+	is(pread(devs[1].fd, &command, 2, (off_t)devs[1].config + 4), 2,
+	   "the second's config space can be read meanwhile");
+	kill(pid, SIGKILL);
+	status = reap(pid, 5000);
+	dead = status != -ETIMEDOUT;
+	ok(dead, "the caller can be killed");
+	is(buf_state(l[0].fd), BARTER_STATE_OK, "the first is given back");
+	is(buf_state(l[1].fd), BARTER_STATE_REVOKED, "the second stays away");
+	is(buf_reasons(l[1].fd), BARTER_REASON_INTERRUPTED, "as interrupted");
+
+	is_errno(tester_letgo(t, id), 0, "it lets go");
+	if (!dead)
+		reap(pid, 10000);
+	is_errno(dev_hot_reset(&devs[0]), 0, "another hot reset");
+	is(buf_state(l[1].fd), BARTER_STATE_OK, "the second is back");
+	is(differs(l[1].map, 62, 0, PAGE), -1, "with its bytes");
+	close(t);
+	lent_free(&l[0]);
+	lent_free(&l[1]);
+	close_both();
+}
+
+/* What core will refuse takes no buffer away from anybody, not for a moment. */
+static void refused_reset_revokes_nothing(void)
+{
+	struct {
+		struct vfio_pci_hot_reset h;
+		int32_t fd;
+	} arg = { .h = { .argsz = sizeof(arg), .count = 1 }, .fd = -1 };
+	struct vfio_pci_hot_reset none = { .argsz = sizeof(none) };
+	struct lent l[2];
+	uint64_t gen[2];
+
+	need(open_both(pci_lender(), pci_lender()), "open both");
+	need(lend(&l[0], &devs[0], 61) && lend(&l[1], &devs[1], 62),
+	     "a buffer of each");
+	gen[0] = generation(l[0].fd);
+	gen[1] = generation(l[1].fd);
+	is(ioctl(devs[0].fd, VFIO_DEVICE_PCI_HOT_RESET, &none), -1, "no group");
+	is(ioctl(devs[0].fd, VFIO_DEVICE_PCI_HOT_RESET, &arg), -1, "no file");
+	arg.fd = l[0].fd;
+	is(ioctl(devs[0].fd, VFIO_DEVICE_PCI_HOT_RESET, &arg), -1,
+	   "a file that is no group");
+	arg.fd = devs[0].group;
+	arg.h.flags = 1;
+	is(ioctl(devs[0].fd, VFIO_DEVICE_PCI_HOT_RESET, &arg), -1, "a flag");
+	arg.h.flags = 0;
+	arg.h.argsz = 4;
+	is(ioctl(devs[0].fd, VFIO_DEVICE_PCI_HOT_RESET, &arg), -1, "too short");
+	arg.h.argsz = sizeof(arg);
+	arg.h.count = UINT32_MAX;
+	is(ioctl(devs[0].fd, VFIO_DEVICE_PCI_HOT_RESET, &arg), -1, "too many");
+	is(generation(l[0].fd), gen[0], "the first never changed");
+	is(generation(l[1].fd), gen[1], "the second never changed");
+	lent_free(&l[0]);
+	lent_free(&l[1]);
+	close_both();
+}
+
 int main(void)
 {
 	find_devices();
@@ -253,6 +346,8 @@ int main(void)
 	CASE(one_is_off);
 	CASE(sibling_on_stock_driver);
 	CASE(refused_reset);
+	CASE(refused_reset_revokes_nothing);
+	CASE(stuck_sibling);
 	CASE(close_one);
 	CASE(at_the_same_time);
 	return tap_done();

@@ -38,7 +38,8 @@
  *  EXDEV       DMA between the two devices has no permitted route
  *  ENOMEM      out of memory or over the caller's memory cgroup limit
  *  ENOSPC      no window of the device's mmap space is free for the buffer
- *  EINTR       a fatal signal ended the wait
+ *  EINTR       a signal ended the wait; where a revoke waits, a fatal one
+ *  EBUSY       somebody else has it
  */
 #ifndef _UAPI_LINUX_BARTER_H
 #define _UAPI_LINUX_BARTER_H
@@ -65,7 +66,8 @@
  * (region_index is not one of the six BARs, or the device lacks that BAR),
  * EOVERFLOW (offset + length overflows), E2BIG (more than
  * BARTER_MAX_RANGES ranges or a sum above BARTER_MAX_OVERCOMMIT times the
- * BAR's length: barter's own limits), EFAULT, ENOMEM, EMFILE, EINTR.
+ * BAR's length: barter's own limits), EBUSY (another driver has claimed the
+ * BAR), EFAULT, ENOMEM, EMFILE, EINTR.
  */
 #ifndef VFIO_DEVICE_FEATURE_DMA_BUF
 #define VFIO_DEVICE_FEATURE_DMA_BUF 11
@@ -148,7 +150,8 @@ struct barter_range {
  * @out_faults_pmd: page faults answered with a PMD (2 MiB on x86)
  * @out_faults_pud: page faults answered with a PUD (1 GiB on x86)
  * @out_blocker: while a revoke waits or was interrupted: the importer's device
- *	and driver, or the fence, that has not let go; else empty
+ *	and driver that has not let go, or a fence that is not signalled; else
+ *	empty
  *
  * Errors: EINVAL, EBADF, EFAULT, E2BIG, EINTR.
  */
@@ -196,7 +199,7 @@ struct barter_info {
  * @dmabuf_fd: the buffer whose device is the target; -1 with
  *	BARTER_ROUTE_F_EXPORTER_BDF
  * @device_fd: with BARTER_ROUTE_F_DEVICE_FD an open device fd of a driver that
- *	lends through barter (a VFIO device fd of barter-vfio-pci)
+ *	lends through barter (a VFIO device fd of barter-vfio-pci); else ignored
  * @domain: else the importer's PCI domain; naming a device by address needs
  *	CAP_SYS_ADMIN
  * @bus: the importer's bus

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Copyright (c) 2026 the barter developers
+ *
+ * A hot reset takes the memory of every device on the bus or slot away. The
+ * buffers of all of them are revoked here, killably and without a lock, before
+ * vfio-pci-core takes each device's memory_lock and asks nobody any more.
+ *
+ * Nobody may disturb a device that is not theirs: as in core, every open device
+ * of the set must be covered by what the caller shows. If one is not, nothing is
+ * done here, and core refuses the request.
+ */
+#include <linux/file.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+#include <linux/vfio.h>
+
+#include "barter_vfio.h"
+
+/* More groups than a bus has functions are no valid request. */
+#define BARTER_MAX_GROUPS	256
+
+struct barter_hot_reset {
+	struct file **groups;
+	unsigned int nr_groups;
+	struct barter_vfio **devices;
+	unsigned int nr_devices;
+};
+
+static void barter_hot_reset_put_groups(struct barter_hot_reset *hr)
+{
+	while (hr->nr_groups)
+		fput(hr->groups[--hr->nr_groups]);
+	kfree(hr->groups);
+	hr->groups = NULL;
+}
+
+static void barter_hot_reset_put_devices(struct barter_hot_reset *hr)
+{
+	while (hr->nr_devices)
+		put_device(&hr->devices[--hr->nr_devices]->core.vdev.device);
+	kfree(hr->devices);
+	hr->devices = NULL;
+}
+
+/* Any error leaves the request to core, which says what is wrong with it. */
+static int barter_hot_reset_get_groups(struct barter_hot_reset *hr,
+				       struct vfio_pci_hot_reset __user *arg,
+				       u32 count)
+{
+	s32 *fds;
+	u32 i;
+	int ret = 0;
+
+	if (count > BARTER_MAX_GROUPS)
+		return -EINVAL;
+	fds = kcalloc(count, sizeof(*fds), GFP_KERNEL_ACCOUNT);
+	hr->groups = kcalloc(count, sizeof(*hr->groups), GFP_KERNEL_ACCOUNT);
+	if (!fds || !hr->groups)
+		ret = -ENOMEM;
+	else if (copy_from_user(fds, arg->group_fds, count * sizeof(*fds)))
+		ret = -EFAULT;
+	for (i = 0; i < count && !ret; i++) {
+		struct file *file = fget(fds[i]);
+
+		if (!file) {
+			ret = -EBADF;
+			break;
+		}
+		hr->groups[hr->nr_groups++] = file;
+		if (!vfio_file_is_group(file))
+			ret = -EINVAL;
+	}
+	kfree(fds);
+	return ret;
+}
+
+static bool barter_hot_reset_owns(const struct barter_hot_reset *hr,
+				  struct vfio_device *caller,
+				  struct vfio_device *vdev)
+{
+	unsigned int i;
+
+	if (!vdev->open_count)
+		return true;
+	if (!hr->nr_groups)
+		return vfio_iommufd_device_ictx(vdev) &&
+		       vfio_iommufd_device_ictx(vdev) ==
+		       vfio_iommufd_device_ictx(caller);
+	for (i = 0; i < hr->nr_groups; i++)
+		if (vfio_file_has_dev(hr->groups[i], vdev))
+			return true;
+	return false;
+}
+
+/* The devices of the set that lend, each with a reference. */
+static int barter_hot_reset_get_devices(struct barter_hot_reset *hr,
+					struct vfio_device *caller)
+{
+	struct vfio_device_set *set = caller->dev_set;
+	struct vfio_device *vdev;
+	int ret = 0;
+
+	if (mutex_lock_killable(&set->lock))
+		return -EINTR;
+	hr->devices = kcalloc(set->device_count, sizeof(*hr->devices),
+			      GFP_KERNEL_ACCOUNT);
+	if (!hr->devices) {
+		ret = -ENOMEM;
+		goto out_unlock;
+	}
+	list_for_each_entry(vdev, &set->device_list, dev_set_list) {
+		if (!barter_hot_reset_owns(hr, caller, vdev)) {
+			ret = -EINVAL;
+			break;
+		}
+		if (vdev->ops != caller->ops)
+			continue;
+		get_device(&vdev->device);
+		hr->devices[hr->nr_devices++] = barter_vfio_from_vdev(vdev);
+	}
+out_unlock:
+	mutex_unlock(&set->lock);
+	return ret;
+}
+
+static int barter_hot_reset_prepare(struct barter_hot_reset *hr,
+				    struct vfio_device *caller,
+				    struct vfio_pci_hot_reset __user *arg)
+{
+	size_t minsz = offsetofend(struct vfio_pci_hot_reset, count);
+	struct vfio_pci_hot_reset hdr;
+	int ret;
+
+	if (copy_from_user(&hdr, arg, minsz))
+		return -EFAULT;
+	if (hdr.argsz < minsz || hdr.flags)
+		return -EINVAL;
+	ret = barter_hot_reset_get_groups(hr, arg, hdr.count);
+	return ret ? ret : barter_hot_reset_get_devices(hr, caller);
+}
+
+/**
+ * barter_vfio_hot_reset - VFIO_DEVICE_PCI_HOT_RESET
+ * @vdev: the device whose fd the request came through
+ * @arg: struct vfio_pci_hot_reset of the caller
+ *
+ * Context: no locks held; takes dev_set->lock for a look at the set, and holds
+ * none while it waits for importers.
+ *
+ * Return: core's answer, or -EINTR: the reset was not begun.
+ */
+long barter_vfio_hot_reset(struct vfio_device *vdev, unsigned long arg)
+{
+	struct barter_hot_reset hr = {};
+	unsigned int done, i;
+	long ret;
+
+	ret = barter_hot_reset_prepare(&hr, vdev, (void __user *)arg);
+	barter_hot_reset_put_groups(&hr);
+	if (ret == -EINTR)
+		goto out_put;
+	if (ret)
+		barter_hot_reset_put_devices(&hr);
+
+	for (done = 0; done < hr.nr_devices; done++) {
+		ret = barter_exporter_revoke(&hr.devices[done]->exp,
+					     BARTER_REASON_RESET,
+					     BARTER_REVOKE_KILLABLE);
+		if (ret)
+			break;
+	}
+	if (done == hr.nr_devices)
+		ret = vfio_pci_core_ioctl(vdev, VFIO_DEVICE_PCI_HOT_RESET, arg);
+	for (i = 0; i < done; i++) {
+		barter_vfio_update(hr.devices[i], BARTER_REVOKE_KILLABLE);
+		barter_exporter_restore(&hr.devices[i]->exp,
+					BARTER_REASON_RESET);
+	}
+out_put:
+	barter_hot_reset_put_devices(&hr);
+	return ret;
+}
