@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -73,6 +74,21 @@ static int remove_child(void *arg)
 {
 	(void)arg;
 	return pci_remove(mem.bdf) ? 1 : 0;
+}
+
+/* Can edu reach the buffer's memory? 0, or what the question comes to. */
+static int ask_route(void)
+{
+	struct barter_route r = { .size = sizeof(r), .dmabuf_fd = fd };
+	unsigned int domain, bus, slot, function;
+
+	if (sscanf(edu_bdf(), "%x:%x:%x.%u", &domain, &bus, &slot, &function) != 4)
+		tap_bail("%s is no PCI address", edu_bdf());
+	r.device_fd = -1;
+	r.domain = domain;
+	r.bus = (uint8_t)bus;
+	r.devfn = (uint8_t)(slot << 3 | function);
+	return ioctl(barter_fd(), BARTER_IOC_ROUTE, &r) ? -errno : 0;
 }
 
 /*
@@ -238,6 +254,7 @@ static void removed_while_open(void)
 
 	gone(remove_child, "remove");
 	ok(!pci_exists(mem.bdf), "the device is gone");
+	is_errno(ask_route(), ENODEV, "there is no route to it");
 	is_errno(pci_rescan(), 0, "rescan");
 	WAIT_FOR(back, pci_exists(mem.bdf), 10000);
 	need(back, "the device is back");
@@ -302,6 +319,7 @@ static void unplugged_while_open(void)
 		return;
 	need(edu >= 0 && !edu_import(edu, fd) &&
 	     !edu_read(edu, 0, data, sizeof(data)), "an importer with a map");
+	is_errno(ask_route(), 0, "there is a route");
 	need(!host_monitor("device_del ivshm0", text, sizeof(text)), "unplug");
 	ok(buf_wait(fd, BARTER_STATE_DEAD, 30000), "DEAD: %s", text);
 	ok(buf_reasons(fd) & BARTER_REASON_GONE, "reason GONE");
@@ -310,6 +328,7 @@ static void unplugged_while_open(void)
 	dev_close(&mem);
 	WAIT_FOR(left, !pci_exists(mem.bdf), 30000);
 	ok(left, "the device is gone");
+	is_errno(ask_route(), ENODEV, "there is no route to it");
 	is_dead("unplugged");
 	is_errno(edu_read(edu, 0, data, sizeof(data)), EBADFD, "no DMA");
 	close(edu);

@@ -237,6 +237,40 @@ static void two_callers(void)
 	finish();
 }
 
+/* An export waits for a revoke that runs, and can be killed: no buffer is left. */
+static int run_export(void *arg)
+{
+	(void)arg;
+	return buf_export1(&mem, BAR, 0, PAGE) < 0;
+}
+
+static void export_meanwhile(void)
+{
+	const struct cause *reset = cause_find("VFIO_DEVICE_RESET");
+	int status, before;
+	pid_t first, second;
+	bool gone;
+
+	if (!start(BARTER_TEST_F_STUCK))
+		return;
+	before = buf_count(mem.bdf);
+	first = spawn(run_begin, (void *)reset);
+	ok(buf_wait(fd, BARTER_STATE_REVOKING, 10000), "REVOKING");
+	second = spawn(run_export, NULL);
+	usleep(200000);
+	ok(is_running(second), "the export waits");
+	kill(second, SIGTERM);
+	status = reap(second, 3000);
+	ok(status >= 0 && WIFSIGNALED(status), "it can be killed: %#x", status);
+	WAIT_FOR(gone, buf_count(mem.bdf) == before, 5000);
+	ok(gone, "no buffer is left");
+	second = spawn(run_export, NULL);
+	is_errno(tester_letgo(t, id), 0, "let go");
+	is(reap(first, 10000), 0, "the reset is done");
+	is(reap(second, 10000), 0, "an export that waited is done too");
+	finish();
+}
+
 /* What did not come from a system call on the device waits to the end. */
 static void waits_to_the_end(const char *name, int (*fn)(void *), void *arg)
 {
@@ -398,6 +432,7 @@ int main(void)
 	CASE(others_go_on);
 	CASE(named_in_the_log);
 	CASE(two_callers);
+	CASE(export_meanwhile);
 	CASE(sysfs_reset_waits);
 	CASE(close_waits);
 	CASE(closing_the_importer_lets_go);
