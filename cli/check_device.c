@@ -174,7 +174,7 @@ static void route_remedy(const struct doctor *doctor, struct finding *finding,
 		break;
 	case BARTER_WHY_KERNEL_REFUSED:
 		FINDING_SAY(finding, why, "the stricter of two answers holds");
-		FINDING_SAY(finding, remedy, "the kernel log names the obstacle (look for p2pdma)");
+		FINDING_SAY(finding, remedy, "no parameter of barter overrules the kernel: put both devices below one PCIe switch, or choose another importer");
 		break;
 	default:
 		FINDING_SAY(finding, remedy, "choose another importer: barter topo");
