@@ -202,6 +202,9 @@ err_unlink:
  * @ba: the attachment, its dma_resv held
  * @dir: direction of the DMA
  *
+ * A run becomes one segment, cut at 2 GiB only: an importer whose engine takes
+ * less (dma_get_max_seg_size()) cuts further, as with the kernel's own exporter.
+ *
  * Return: a table with DMA addresses only, owned by the caller until
  * barter_sgt_unmap(), or -EXDEV (no route, or the importer cannot address the
  * memory), -EOPNOTSUPP (the importer has no DMA mask), -ENOMEM, -EINTR, or what
