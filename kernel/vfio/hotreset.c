@@ -114,9 +114,10 @@ static int barter_hot_reset_get_devices(struct barter_hot_reset *hr,
 			ret = -EINVAL;
 			break;
 		}
-		if (vdev->ops != caller->ops)
+		/* One that is being freed waits for this lock to leave the set. */
+		if (vdev->ops != caller->ops ||
+		    !kobject_get_unless_zero(&vdev->device.kobj))
 			continue;
-		get_device(&vdev->device);
 		hr->devices[hr->nr_devices++] = barter_vfio_from_vdev(vdev);
 	}
 out_unlock:
