@@ -6,8 +6,8 @@
  * buffers of all of them are revoked here, killably and without a lock, before
  * vfio-pci-core takes each device's memory_lock and asks nobody any more.
  *
- * Nobody may disturb a device that is not theirs: as in core, every open device
- * of the set must be covered by what the caller shows. If one is not, nothing is
+ * Nobody may disturb a device that is not theirs: as in core, every device of the
+ * set, open or not, must be covered by what the caller shows. If one is not, nothing is
  * done here, and core refuses the request.
  */
 #include <linux/file.h>
@@ -79,14 +79,15 @@ static bool barter_hot_reset_owns(const struct barter_hot_reset *hr,
 				  struct vfio_device *caller,
 				  struct vfio_device *vdev)
 {
+	struct iommufd_ctx *ictx;
 	unsigned int i;
+	int id;
 
-	if (!vdev->open_count)
-		return true;
-	if (!hr->nr_groups)
-		return vfio_iommufd_device_ictx(vdev) &&
-		       vfio_iommufd_device_ictx(vdev) ==
-		       vfio_iommufd_device_ictx(caller);
+	if (!hr->nr_groups) {
+		ictx = vfio_iommufd_device_ictx(caller);
+		id = ictx ? vfio_iommufd_get_dev_id(vdev, ictx) : -ENODEV;
+		return id > 0 || id == -ENOENT;
+	}
 	for (i = 0; i < hr->nr_groups; i++)
 		if (vfio_file_has_dev(hr->groups[i], vdev))
 			return true;
@@ -135,7 +136,8 @@ static int barter_hot_reset_prepare(struct barter_hot_reset *hr,
 
 	if (copy_from_user(&hdr, arg, minsz))
 		return -EFAULT;
-	if (hdr.argsz < minsz || hdr.flags)
+	if (hdr.argsz < minsz || hdr.flags ||
+	    !!hdr.count == vfio_device_cdev_opened(caller))
 		return -EINVAL;
 	ret = barter_hot_reset_get_groups(hr, arg, hdr.count);
 	return ret ? ret : barter_hot_reset_get_devices(hr, caller);
@@ -158,7 +160,6 @@ long barter_vfio_hot_reset(struct vfio_device *vdev, unsigned long arg)
 	long ret;
 
 	ret = barter_hot_reset_prepare(&hr, vdev, (void __user *)arg);
-	barter_hot_reset_put_groups(&hr);
 	if (ret == -EINTR)
 		goto out_put;
 	if (ret)
@@ -180,5 +181,7 @@ long barter_vfio_hot_reset(struct vfio_device *vdev, unsigned long arg)
 	}
 out_put:
 	barter_hot_reset_put_devices(&hr);
+	/* Held until here, so that no group gets a new owner meanwhile. */
+	barter_hot_reset_put_groups(&hr);
 	return ret;
 }
