@@ -4,12 +4,14 @@
  *
  * The in-kernel API of barter for drivers that lend PCI device memory.
  *
- * An *exporter* is the per-device object that a driver embeds in its own
- * structure. Ranges of a BAR are lent as *buffers*, which are dma-bufs. The
- * driver tells the exporter of everything that makes the memory unreachable
- * (barter_exporter_revoke()) and of its end (barter_exporter_restore()); core
- * does the rest: importers are told and waited for, page tables are zapped,
- * and a buffer is usable exactly while no reason against it is left.
+ * An *exporter* is the per-device object that a driver embeds in a structure of
+ * its own, counted apart from the device's: buffers keep it for as long as
+ * somebody holds them, and the device should not live on for that. Ranges of a
+ * BAR are lent as *buffers*, which are dma-bufs. The driver tells the exporter
+ * of everything that makes the memory unreachable (barter_exporter_revoke()) and
+ * of its end (barter_exporter_restore()); core does the rest: importers are told
+ * and waited for, page tables are zapped, and a buffer is usable exactly while
+ * no reason against it is left.
  *
  * Life of an exporter:
  *
@@ -54,7 +56,9 @@ struct pci_dev;
  * @put: drop it; may be the last one, and then calls barter_exporter_cleanup()
  *	before the memory is freed
  * @access_begin: take the lock under which the answer of @access_allowed
- *	cannot change. Called by page faults with mmap_lock held, before the
+ *	cannot change. Also called, for dead buffers, after the device is gone:
+ *	a driver whose lock goes with the device finds it through a way that it
+ *	cuts at remove (as kernel/vfio/exporter.c does). Called by page faults with mmap_lock held, before the
  *	dma_resv: it sleeps, takes neither mmap_lock nor a dma_resv.
  * @access_allowed: whether the CPU may touch the device's memory now. Called
  *	between begin and end, with the buffer's dma_resv held, and only while

@@ -28,15 +28,16 @@ void barter_exporter_mutex_init(struct mutex *lock)
 
 /**
  * barter_exporter_init - prepare a device to lend
- * @exp: embedded in the driver's structure
+ * @exp: embedded in a structure of the driver's that ops->get() keeps alive
  * @pdev: the device
  * @mapping: address_space of the driver's file; must live until the last
  *	ops->put()
  * @ops: the driver's callbacks
  *
  * Holds a reference to @pdev until barter_exporter_cleanup(), so that a revoke
- * that races the device's removal has a name to print. The exporter begins closed: barter_exporter_restore(BARTER_REASON_CLOSED)
- * opens it. Context: may sleep.
+ * that races the device's removal has a name to print. The exporter begins
+ * closed: barter_exporter_restore(BARTER_REASON_CLOSED) opens it. Context: may
+ * sleep.
  *
  * Return: 0, or -EINVAL if something is missing.
  */

@@ -14,7 +14,7 @@
 /**
  * struct barter_vfio - one device
  * @core: what vfio-pci-core works on; first, and the device's drvdata
- * @exp: lends the device's memory
+ * @exp: lends the device's memory, and may outlive it (exporter.c)
  * @state_lock: orders the readings of the device's state that become the
  *	reasons MEMORY and LOW_POWER. Taken with memory_lock held or not, inside
  *	it; the exporter mutex comes under it.
@@ -23,7 +23,7 @@
  */
 struct barter_vfio {
 	struct vfio_pci_core_device core;
-	struct barter_exporter exp;
+	struct barter_exporter *exp;
 	struct mutex state_lock;
 	bool open;
 	u8 af_cap;
@@ -40,12 +40,17 @@ static inline struct barter_vfio *barter_vfio_from_vdev(struct vfio_device *vdev
  */
 extern atomic_t barter_vfio_config_races;
 extern const struct pci_error_handlers barter_vfio_err_handlers;
-extern const struct barter_exporter_ops barter_vfio_exporter_ops;
+bool barter_vfio_memory_on(const struct barter_vfio *bv);
 void barter_vfio_update(struct barter_vfio *bv, unsigned int flags);
 ssize_t barter_vfio_write(struct vfio_device *vdev, const char __user *buf,
 			  size_t count, loff_t *ppos);
 long barter_vfio_ioctl(struct vfio_device *vdev, unsigned int cmd,
 		       unsigned long arg);
+
+/* exporter.c */
+int barter_vfio_exporter_new(struct barter_vfio *bv);
+void barter_vfio_exporter_cut(struct barter_vfio *bv);
+void barter_vfio_exporter_put(struct barter_vfio *bv);
 
 /* hotreset.c */
 long barter_vfio_hot_reset(struct vfio_device *vdev, unsigned long arg);

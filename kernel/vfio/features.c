@@ -65,7 +65,7 @@ static int barter_vfio_export(struct barter_vfio *bv, u32 flags,
 	ret = barter_vfio_claim(bv, req.region_index);
 	if (ret)
 		goto out_free;
-	ret = barter_export_fd(&bv->exp, req.region_index, ranges,
+	ret = barter_export_fd(bv->exp, req.region_index, ranges,
 			       req.nr_ranges, req.open_flags);
 out_free:
 	kvfree(ranges);
@@ -83,13 +83,13 @@ static int barter_vfio_low_power(struct barter_vfio *bv, u32 flags,
 		return vfio_pci_core_ioctl_feature(&bv->core.vdev, flags, arg,
 						   argsz);
 
-	ret = barter_exporter_revoke(&bv->exp, BARTER_REASON_CONFIG,
+	ret = barter_exporter_revoke(bv->exp, BARTER_REASON_CONFIG,
 				     BARTER_REVOKE_KILLABLE);
 	if (ret)
 		return ret;
 	ret = vfio_pci_core_ioctl_feature(&bv->core.vdev, flags, arg, argsz);
 	barter_vfio_update(bv, BARTER_REVOKE_KILLABLE);
-	barter_exporter_restore(&bv->exp, BARTER_REASON_CONFIG);
+	barter_exporter_restore(bv->exp, BARTER_REASON_CONFIG);
 	return ret;
 }
 

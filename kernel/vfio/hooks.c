@@ -22,12 +22,17 @@
 
 atomic_t barter_vfio_config_races = ATOMIC_INIT(0);
 
-/*
- * vfio-pci-core decides by the same facts whether memory may be touched. Without
- * memory_lock a reader can meet core between the two steps of a COMMAND write
- * and see memory off for an instant; the writer's own update mends that.
+/**
+ * barter_vfio_memory_on - may the device's memory be touched
+ * @bv: the device, open
+ *
+ * vfio-pci-core decides by the same facts. Without memory_lock a reader can meet
+ * core between the two steps of a COMMAND write and see memory off for an
+ * instant; the writer's own update mends that.
+ *
+ * Return: whether it is on, by the COMMAND register and the power state.
  */
-static bool barter_vfio_memory_on(const struct barter_vfio *bv)
+bool barter_vfio_memory_on(const struct barter_vfio *bv)
 {
 	const struct vfio_pci_core_device *core = &bv->core;
 	u16 command = le16_to_cpup((__le16 *)&core->vconfig[PCI_COMMAND]);
@@ -41,13 +46,13 @@ static bool barter_vfio_memory_on(const struct barter_vfio *bv)
 static void barter_vfio_level(struct barter_vfio *bv, u32 reason, bool on,
 			      unsigned int flags)
 {
-	u32 reasons = barter_exporter_reasons(&bv->exp);
+	u32 reasons = barter_exporter_reasons(bv->exp);
 
 	if (!on) {
 		if (reasons & reason)
-			barter_exporter_restore(&bv->exp, reason);
+			barter_exporter_restore(bv->exp, reason);
 	} else if (!(reasons & reason) || reasons & BARTER_REASON_INTERRUPTED) {
-		barter_exporter_revoke(&bv->exp, reason,
+		barter_exporter_revoke(bv->exp, reason,
 				       flags | BARTER_REVOKE_FACT);
 	}
 }
@@ -166,18 +171,18 @@ ssize_t barter_vfio_write(struct vfio_device *vdev, const char __user *buf,
 		return vfio_pci_core_write(vdev, buf, count, ppos);
 
 	if (what == BARTER_WRITE_TAKES) {
-		ret = barter_exporter_revoke(&bv->exp, BARTER_REASON_CONFIG,
+		ret = barter_exporter_revoke(bv->exp, BARTER_REASON_CONFIG,
 					     BARTER_REVOKE_KILLABLE);
 		if (ret)
 			return ret;
 	}
 	ret = vfio_pci_core_write(vdev, buf, count, ppos);
-	if (what == BARTER_WRITE_GIVES && !barter_exporter_reasons(&bv->exp) &&
+	if (what == BARTER_WRITE_GIVES && !barter_exporter_reasons(bv->exp) &&
 	    !barter_vfio_memory_on(bv))
 		atomic_inc(&barter_vfio_config_races);
 	barter_vfio_update(bv, BARTER_REVOKE_KILLABLE);
 	if (what == BARTER_WRITE_TAKES)
-		barter_exporter_restore(&bv->exp, BARTER_REASON_CONFIG);
+		barter_exporter_restore(bv->exp, BARTER_REASON_CONFIG);
 	return ret;
 }
 
@@ -200,13 +205,13 @@ long barter_vfio_ioctl(struct vfio_device *vdev, unsigned int cmd,
 	if (cmd != VFIO_DEVICE_RESET || !bv->core.reset_works)
 		return vfio_pci_core_ioctl(vdev, cmd, arg);
 
-	ret = barter_exporter_revoke(&bv->exp, BARTER_REASON_RESET,
+	ret = barter_exporter_revoke(bv->exp, BARTER_REASON_RESET,
 				     BARTER_REVOKE_KILLABLE);
 	if (ret)
 		return ret;
 	ret = vfio_pci_core_ioctl(vdev, cmd, arg);
 	barter_vfio_update(bv, BARTER_REVOKE_KILLABLE);
-	barter_exporter_restore(&bv->exp, BARTER_REASON_RESET);
+	barter_exporter_restore(bv->exp, BARTER_REASON_RESET);
 	return ret;
 }
 
@@ -222,7 +227,7 @@ static void barter_vfio_reset_prepare(struct pci_dev *pdev)
 {
 	struct barter_vfio *bv = barter_vfio_from_pdev(pdev);
 
-	barter_exporter_revoke(&bv->exp, BARTER_REASON_RESET, 0);
+	barter_exporter_revoke(bv->exp, BARTER_REASON_RESET, 0);
 }
 
 static void barter_vfio_reset_done(struct pci_dev *pdev)
@@ -231,8 +236,8 @@ static void barter_vfio_reset_done(struct pci_dev *pdev)
 
 	barter_vfio_update(bv, 0);
 	/* A recovery that failed has no callback; a reset mends that too. */
-	barter_exporter_restore(&bv->exp, BARTER_REASON_ERROR);
-	barter_exporter_restore(&bv->exp, BARTER_REASON_RESET);
+	barter_exporter_restore(bv->exp, BARTER_REASON_ERROR);
+	barter_exporter_restore(bv->exp, BARTER_REASON_RESET);
 }
 
 static pci_ers_result_t barter_vfio_error_detected(struct pci_dev *pdev,
@@ -241,7 +246,7 @@ static pci_ers_result_t barter_vfio_error_detected(struct pci_dev *pdev,
 	struct barter_vfio *bv = barter_vfio_from_pdev(pdev);
 
 	if (state != pci_channel_io_normal)
-		barter_exporter_revoke(&bv->exp, BARTER_REASON_ERROR, 0);
+		barter_exporter_revoke(bv->exp, BARTER_REASON_ERROR, 0);
 	return vfio_pci_core_aer_err_detected(pdev, state);
 }
 
@@ -250,7 +255,7 @@ static void barter_vfio_resume(struct pci_dev *pdev)
 	struct barter_vfio *bv = barter_vfio_from_pdev(pdev);
 
 	barter_vfio_update(bv, 0);
-	barter_exporter_restore(&bv->exp, BARTER_REASON_ERROR);
+	barter_exporter_restore(bv->exp, BARTER_REASON_ERROR);
 }
 
 const struct pci_error_handlers barter_vfio_err_handlers = {
@@ -258,45 +263,4 @@ const struct pci_error_handlers barter_vfio_err_handlers = {
 	.resume = barter_vfio_resume,
 	.reset_prepare = barter_vfio_reset_prepare,
 	.reset_done = barter_vfio_reset_done,
-};
-
-static struct barter_vfio *barter_vfio_from_exp(struct barter_exporter *exp)
-{
-	return container_of(exp, struct barter_vfio, exp);
-}
-
-static void barter_vfio_exp_get(struct barter_exporter *exp)
-{
-	get_device(&barter_vfio_from_exp(exp)->core.vdev.device);
-}
-
-static void barter_vfio_exp_put(struct barter_exporter *exp)
-{
-	put_device(&barter_vfio_from_exp(exp)->core.vdev.device);
-}
-
-static void barter_vfio_access_begin(struct barter_exporter *exp)
-{
-	down_read(&barter_vfio_from_exp(exp)->core.memory_lock);
-}
-
-static bool barter_vfio_access_allowed(struct barter_exporter *exp)
-{
-	struct barter_vfio *bv = barter_vfio_from_exp(exp);
-
-	return !bv->core.pm_runtime_engaged && barter_vfio_memory_on(bv);
-}
-
-static void barter_vfio_access_end(struct barter_exporter *exp)
-{
-	up_read(&barter_vfio_from_exp(exp)->core.memory_lock);
-}
-
-const struct barter_exporter_ops barter_vfio_exporter_ops = {
-	.owner = THIS_MODULE,
-	.get = barter_vfio_exp_get,
-	.put = barter_vfio_exp_put,
-	.access_begin = barter_vfio_access_begin,
-	.access_allowed = barter_vfio_access_allowed,
-	.access_end = barter_vfio_access_end,
 };

@@ -104,8 +104,8 @@ static int barter_hot_reset_get_devices(struct barter_hot_reset *hr,
 
 	if (mutex_lock_killable(&set->lock))
 		return -EINTR;
-	hr->devices = kcalloc(set->device_count, sizeof(*hr->devices),
-			      GFP_KERNEL_ACCOUNT);
+	hr->devices = kcalloc(list_count_nodes(&set->device_list),
+			      sizeof(*hr->devices), GFP_KERNEL_ACCOUNT);
 	if (!hr->devices) {
 		ret = -ENOMEM;
 		goto out_unlock;
@@ -166,7 +166,7 @@ long barter_vfio_hot_reset(struct vfio_device *vdev, unsigned long arg)
 		barter_hot_reset_put_devices(&hr);
 
 	for (done = 0; done < hr.nr_devices; done++) {
-		ret = barter_exporter_revoke(&hr.devices[done]->exp,
+		ret = barter_exporter_revoke(hr.devices[done]->exp,
 					     BARTER_REASON_RESET,
 					     BARTER_REVOKE_KILLABLE);
 		if (ret)
@@ -176,7 +176,7 @@ long barter_vfio_hot_reset(struct vfio_device *vdev, unsigned long arg)
 		ret = vfio_pci_core_ioctl(vdev, VFIO_DEVICE_PCI_HOT_RESET, arg);
 	for (i = 0; i < done; i++) {
 		barter_vfio_update(hr.devices[i], BARTER_REVOKE_KILLABLE);
-		barter_exporter_restore(&hr.devices[i]->exp,
+		barter_exporter_restore(hr.devices[i]->exp,
 					BARTER_REASON_RESET);
 	}
 out_put:

@@ -44,19 +44,6 @@ static bool barter_vfio_denied(struct pci_dev *pdev)
 	return true;
 }
 
-/* Tell lockdep the order once, whatever comes first later. */
-static void barter_vfio_declare_locks(struct barter_vfio *bv)
-{
-	if (!IS_ENABLED(CONFIG_LOCKDEP))
-		return;
-	down_write(&bv->core.memory_lock);
-	mutex_lock(&bv->state_lock);
-	/* Takes the exporter mutex, and takes away what is not there. */
-	barter_exporter_restore(&bv->exp, BARTER_REASON_MEMORY);
-	mutex_unlock(&bv->state_lock);
-	up_write(&bv->core.memory_lock);
-}
-
 static int barter_vfio_init_dev(struct vfio_device *vdev)
 {
 	struct barter_vfio *bv = barter_vfio_from_vdev(vdev);
@@ -68,22 +55,17 @@ static int barter_vfio_init_dev(struct vfio_device *vdev)
 
 	mutex_init(&bv->state_lock);
 	bv->af_cap = pci_find_capability(bv->core.pdev, PCI_CAP_ID_AF);
-	ret = barter_exporter_init(&bv->exp, bv->core.pdev,
-				   vdev->inode->i_mapping,
-				   &barter_vfio_exporter_ops);
-	if (ret) {
+	ret = barter_vfio_exporter_new(bv);
+	if (ret)
 		vfio_pci_core_release_dev(vdev);
-		return ret;
-	}
-	barter_vfio_declare_locks(bv);
-	return 0;
+	return ret;
 }
 
 static void barter_vfio_release_dev(struct vfio_device *vdev)
 {
 	struct barter_vfio *bv = barter_vfio_from_vdev(vdev);
 
-	barter_exporter_cleanup(&bv->exp);
+	barter_vfio_exporter_put(bv);
 	mutex_destroy(&bv->state_lock);
 	vfio_pci_core_release_dev(vdev);
 }
@@ -98,7 +80,7 @@ static int barter_vfio_add_windows(struct barter_vfio *bv)
 	unsigned int bar;
 	int ret;
 
-	if (bv->exp.nr_spans)
+	if (bv->exp->nr_spans)
 		return 0;
 	for (bar = 0; bar < PCI_STD_NUM_BARS; bar++) {
 		u64 used = PAGE_ALIGN(pci_resource_len(bv->core.pdev, bar)) >>
@@ -107,7 +89,7 @@ static int barter_vfio_add_windows(struct barter_vfio *bv)
 		/* Page offset 0 would be no window; a guard page besides. */
 		if (used + 2 >= span)
 			continue;
-		ret = barter_exporter_add_window(&bv->exp,
+		ret = barter_exporter_add_window(bv->exp,
 						 bar * span + used + 1,
 						 (bar + 1) * span - 1);
 		if (ret)
@@ -133,7 +115,7 @@ static int barter_vfio_open(struct vfio_device *vdev)
 	bv->open = true;
 	mutex_unlock(&bv->state_lock);
 	barter_vfio_update(bv, 0);
-	barter_exporter_restore(&bv->exp, BARTER_REASON_CLOSED);
+	barter_exporter_restore(bv->exp, BARTER_REASON_CLOSED);
 	return 0;
 }
 
@@ -141,7 +123,7 @@ static void barter_vfio_close(struct vfio_device *vdev)
 {
 	struct barter_vfio *bv = barter_vfio_from_vdev(vdev);
 
-	barter_exporter_revoke(&bv->exp, BARTER_REASON_CLOSED, 0);
+	barter_exporter_revoke(bv->exp, BARTER_REASON_CLOSED, 0);
 	mutex_lock(&bv->state_lock);
 	bv->open = false;
 	mutex_unlock(&bv->state_lock);
@@ -195,7 +177,8 @@ static void barter_vfio_remove(struct pci_dev *pdev)
 	struct barter_vfio *bv = container_of(core, struct barter_vfio, core);
 
 	/* At once, not when the user is so kind as to close. */
-	barter_exporter_destroy(&bv->exp);
+	barter_exporter_destroy(bv->exp);
+	barter_vfio_exporter_cut(bv);
 	vfio_pci_core_unregister_device(core);
 	vfio_put_device(&core->vdev);
 }

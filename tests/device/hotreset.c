@@ -7,12 +7,14 @@
  * For the machine whose two ivshmem devices share a group.
  */
 #define _GNU_SOURCE
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "lib/fixture.h"
 #include "lib/tester.h"
@@ -339,6 +341,85 @@ static void refused_reset_revokes_nothing(void)
 	close_both();
 }
 
+/* A buffer of the second device, of which nothing else is left. */
+static bool lend_and_unbind(struct lent *l)
+{
+	if (!open_both(pci_lender(), pci_lender()) || !lend(l, &devs[1], 64))
+		return false;
+	close_both();
+	return !pci_unbind(names[1]) &&
+		buf_state(l->fd) == BARTER_STATE_DEAD;
+}
+
+/* The device that a buffer came from is no part of a later reset. */
+static void buffer_outlives_binding(void)
+{
+	static const char *const drivers[] = { NULL, "vfio-pci" };
+	struct lent l;
+	uint32_t v;
+
+	for (unsigned int i = 0; i < 2; i++) {
+		const char *driver = drivers[i] ? drivers[i] : pci_lender();
+
+		need(lend_and_unbind(&l), "a buffer that outlives its device");
+		need(open_both(pci_lender(), driver), "bound again to %s",
+		     driver);
+		is_errno(dev_hot_reset(&devs[0]), 0, "hot reset, sibling on %s",
+			 driver);
+		is(buf_state(l.fd), BARTER_STATE_DEAD, "the old one is DEAD");
+		is(peek(l.map, &v), SIGBUS, "and faults");
+		close_both();
+		lent_free(&l);
+	}
+}
+
+/* ivshmem's IntrMask register: a reset clears it, and nobody restores it. */
+static volatile uint32_t *mask_of(const char *bdf)
+{
+	uint64_t length, flags, start = pci_bar(bdf, 0, &length, &flags);
+	char path[64];
+	uint8_t *p;
+	int fd;
+
+	pci_raw_set_memory(bdf, true);
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/resource0", bdf);
+	fd = open(path, O_RDWR | O_SYNC | O_CLOEXEC);
+	p = mmap(NULL, PAGE, RW, MAP_SHARED, fd, 0);
+	close(fd);
+	return p == MAP_FAILED ? NULL : (void *)(p + start % PAGE);
+}
+
+/* Does closing the first device reset the second? -1 if it can't be told. */
+static int close_resets_sibling(void)
+{
+	volatile uint32_t *mask = mask_of(names[1]);
+	uint32_t after;
+
+	if (!mask || dev_open_bound(&devs[0], names[0]))
+		return -1;
+	*mask = 0x5a;
+	if (*mask != 0x5a)
+		return -1;
+	dev_close(&devs[0]);
+	pci_raw_set_memory(names[1], true);
+	after = *mask;
+	munmap((void *)((uintptr_t)mask & ~(uintptr_t)(PAGE - 1)), PAGE);
+	return after == 0 ? 1 : after == 0x5a ? 0 : -1;
+}
+
+/* The last close resets the bus only if VFIO has every function on it. */
+static void buffer_is_no_title(void)
+{
+	struct lent l;
+
+	need(lend_and_unbind(&l), "a buffer that outlives its device");
+	is(close_resets_sibling(), 0, "a sibling without driver is left alone");
+	need(!pci_bind(names[1], pci_lender()), "bind the sibling");
+	is(close_resets_sibling(), 1, "one that VFIO has is reset");
+	is(buf_state(l.fd), BARTER_STATE_DEAD, "the old one is DEAD");
+	lent_free(&l);
+}
+
 int main(void)
 {
 	find_devices();
@@ -350,5 +431,7 @@ int main(void)
 	CASE(stuck_sibling);
 	CASE(close_one);
 	CASE(at_the_same_time);
+	CASE(buffer_outlives_binding);
+	CASE(buffer_is_no_title);
 	return tap_done();
 }

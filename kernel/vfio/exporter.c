@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Copyright (c) 2026 the barter developers
+ *
+ * What buffers keep alive: the exporter, and of the VFIO device no more than its
+ * inode, into whose address_space they are mmapped.
+ *
+ * A VFIO device that is kept after its driver has let the PCI function go would
+ * stay in its set of devices that are reset together, and there stand for a
+ * function that another driver owns by then. So a buffer that outlives the
+ * device holds nothing of it but the way back, which is cut at remove.
+ */
+#include <linux/fs.h>
+#include <linux/kref.h>
+#include <linux/rwsem.h>
+#include <linux/slab.h>
+
+#include "barter_vfio.h"
+
+/**
+ * struct barter_vfio_exporter - an exporter on its own feet
+ * @exp: the exporter
+ * @ref: one of the device until its release, one of each buffer
+ * @inode: the device's, for @exp's mapping
+ * @link: orders page faults, which follow @bv, with its end. Taken inside
+ *	mmap_lock and outside memory_lock.
+ * @bv: the device, NULL once it is being removed; under @link
+ */
+struct barter_vfio_exporter {
+	struct barter_exporter exp;
+	struct kref ref;
+	struct inode *inode;
+	struct rw_semaphore link;
+	struct barter_vfio *bv;
+};
+
+static struct barter_vfio_exporter *to_vfio_exporter(struct barter_exporter *exp)
+{
+	return container_of(exp, struct barter_vfio_exporter, exp);
+}
+
+static void barter_vfio_exporter_free(struct kref *ref)
+{
+	struct barter_vfio_exporter *ve =
+		container_of(ref, struct barter_vfio_exporter, ref);
+	struct super_block *sb = ve->inode->i_sb;
+
+	barter_exporter_cleanup(&ve->exp);
+	iput(ve->inode);
+	deactivate_super(sb);
+	kfree(ve);
+}
+
+static void barter_vfio_exp_get(struct barter_exporter *exp)
+{
+	kref_get(&to_vfio_exporter(exp)->ref);
+}
+
+static void barter_vfio_exp_put(struct barter_exporter *exp)
+{
+	kref_put(&to_vfio_exporter(exp)->ref, barter_vfio_exporter_free);
+}
+
+static void barter_vfio_access_begin(struct barter_exporter *exp)
+{
+	struct barter_vfio_exporter *ve = to_vfio_exporter(exp);
+
+	down_read(&ve->link);
+	if (ve->bv)
+		down_read(&ve->bv->core.memory_lock);
+}
+
+static bool barter_vfio_access_allowed(struct barter_exporter *exp)
+{
+	struct barter_vfio *bv = to_vfio_exporter(exp)->bv;
+
+	return bv && !bv->core.pm_runtime_engaged && barter_vfio_memory_on(bv);
+}
+
+static void barter_vfio_access_end(struct barter_exporter *exp)
+{
+	struct barter_vfio_exporter *ve = to_vfio_exporter(exp);
+
+	if (ve->bv)
+		up_read(&ve->bv->core.memory_lock);
+	up_read(&ve->link);
+}
+
+static const struct barter_exporter_ops barter_vfio_exporter_ops = {
+	.owner = THIS_MODULE,
+	.get = barter_vfio_exp_get,
+	.put = barter_vfio_exp_put,
+	.access_begin = barter_vfio_access_begin,
+	.access_allowed = barter_vfio_access_allowed,
+	.access_end = barter_vfio_access_end,
+};
+
+/* Tell lockdep the order once, whatever comes first later. */
+static void barter_vfio_declare_locks(struct barter_vfio_exporter *ve)
+{
+	if (!IS_ENABLED(CONFIG_LOCKDEP))
+		return;
+	down_write(&ve->link);
+	down_write(&ve->bv->core.memory_lock);
+	mutex_lock(&ve->bv->state_lock);
+	/* Takes the exporter mutex, and takes away what is not there. */
+	barter_exporter_restore(&ve->exp, BARTER_REASON_MEMORY);
+	mutex_unlock(&ve->bv->state_lock);
+	up_write(&ve->bv->core.memory_lock);
+	up_write(&ve->link);
+}
+
+/**
+ * barter_vfio_exporter_new - give a device its exporter
+ * @bv: the device, as far as vfio-pci-core's init has it; @bv->exp is set
+ *
+ * The inode alone would not do: its file system is unmounted with the last VFIO
+ * device (fs/libfs.c, simple_release_fs()), and none of its inodes may be in use
+ * then. So the superblock is kept active as well.
+ *
+ * Return: 0, then barter_vfio_exporter_put() is due at the device's release; or
+ * -ENOMEM, or what barter_exporter_init() says.
+ */
+int barter_vfio_exporter_new(struct barter_vfio *bv)
+{
+	struct inode *inode = bv->core.vdev.inode;
+	struct barter_vfio_exporter *ve;
+	int ret;
+
+	ve = kzalloc(sizeof(*ve), GFP_KERNEL);
+	if (!ve)
+		return -ENOMEM;
+	ret = barter_exporter_init(&ve->exp, bv->core.pdev, inode->i_mapping,
+				   &barter_vfio_exporter_ops);
+	if (ret) {
+		kfree(ve);
+		return ret;
+	}
+	kref_init(&ve->ref);
+	init_rwsem(&ve->link);
+	ve->bv = bv;
+	ihold(inode);
+	atomic_inc(&inode->i_sb->s_active);
+	ve->inode = inode;
+	bv->exp = &ve->exp;
+	barter_vfio_declare_locks(ve);
+	return 0;
+}
+
+/**
+ * barter_vfio_exporter_cut - no buffer finds the device any more
+ * @bv: the device, after barter_exporter_destroy()
+ *
+ * Every buffer is final by now, so whoever asks is refused anyway. Context: as
+ * for a driver's remove; waits for page faults, which wait for memory_lock.
+ */
+void barter_vfio_exporter_cut(struct barter_vfio *bv)
+{
+	struct barter_vfio_exporter *ve = to_vfio_exporter(bv->exp);
+
+	down_write(&ve->link);
+	ve->bv = NULL;
+	up_write(&ve->link);
+}
+
+/**
+ * barter_vfio_exporter_put - the device's own reference
+ * @bv: the device, at its release
+ */
+void barter_vfio_exporter_put(struct barter_vfio *bv)
+{
+	barter_vfio_exp_put(bv->exp);
+}
