@@ -56,10 +56,11 @@ struct pci_dev;
  * @put: drop it; may be the last one, and then calls barter_exporter_cleanup()
  *	before the memory is freed
  * @access_begin: take the lock under which the answer of @access_allowed
- *	cannot change. Also called, for dead buffers, after the device is gone:
- *	a driver whose lock goes with the device finds it through a way that it
- *	cuts at remove (as kernel/vfio/exporter.c does). Called by page faults with mmap_lock held, before the
- *	dma_resv: it sleeps, takes neither mmap_lock nor a dma_resv.
+ *	cannot change. Called by page faults with mmap_lock held, before the
+ *	dma_resv: it sleeps, takes neither mmap_lock nor a dma_resv. It is called
+ *	for dead buffers too, after the device is gone: a driver whose lock goes
+ *	with the device reaches it by a way that it cuts at remove, as
+ *	kernel/vfio/exporter.c does.
  * @access_allowed: whether the CPU may touch the device's memory now. Called
  *	between begin and end, with the buffer's dma_resv held, and only while
  *	no revoke for BARTER_REASON_CLOSED or BARTER_REASON_GONE has begun.

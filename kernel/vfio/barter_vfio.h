@@ -50,7 +50,10 @@ long barter_vfio_ioctl(struct vfio_device *vdev, unsigned int cmd,
 /* exporter.c */
 int barter_vfio_exporter_new(struct barter_vfio *bv);
 void barter_vfio_exporter_cut(struct barter_vfio *bv);
-void barter_vfio_exporter_put(struct barter_vfio *bv);
+struct barter_exporter *barter_vfio_exporter_get(struct barter_vfio *bv);
+void barter_vfio_exporter_put(struct barter_exporter *exp);
+void barter_vfio_exporter_update(struct barter_exporter *exp,
+				 unsigned int flags);
 
 /* hotreset.c */
 long barter_vfio_hot_reset(struct vfio_device *vdev, unsigned long arg);

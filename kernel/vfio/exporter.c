@@ -20,9 +20,10 @@
 /**
  * struct barter_vfio_exporter - an exporter on its own feet
  * @exp: the exporter
- * @ref: one of the device until its release, one of each buffer
+ * @ref: one of the device until its release, one of each buffer, one of a hot
+ *	reset that waits
  * @inode: the device's, for @exp's mapping
- * @link: orders page faults, which follow @bv, with its end. Taken inside
+ * @link: orders whoever follows @bv with its end. Taken inside
  *	mmap_lock and outside memory_lock.
  * @bv: the device, NULL once it is being removed; under @link
  */
@@ -95,7 +96,11 @@ static const struct barter_exporter_ops barter_vfio_exporter_ops = {
 	.access_end = barter_vfio_access_end,
 };
 
-/* Tell lockdep the order once, whatever comes first later. */
+/*
+ * Tell lockdep the order once, whatever comes first later. That mmap_lock is
+ * outside link it learns from the first fault: a probe, whose caller holds a lock
+ * of sysfs that sysfs takes inside mmap_lock, cannot show it.
+ */
 static void barter_vfio_declare_locks(struct barter_vfio_exporter *ve)
 {
 	if (!IS_ENABLED(CONFIG_LOCKDEP))
@@ -164,10 +169,37 @@ void barter_vfio_exporter_cut(struct barter_vfio *bv)
 }
 
 /**
- * barter_vfio_exporter_put - the device's own reference
- * @bv: the device, at its release
+ * barter_vfio_exporter_get - keep a device's exporter, and not the device
+ * @bv: the device, kept by the caller, or in a set whose lock the caller holds
+ *
+ * Return: the exporter, for barter_vfio_exporter_put().
  */
-void barter_vfio_exporter_put(struct barter_vfio *bv)
+struct barter_exporter *barter_vfio_exporter_get(struct barter_vfio *bv)
 {
-	barter_vfio_exp_put(bv->exp);
+	barter_vfio_exp_get(bv->exp);
+	return bv->exp;
+}
+
+/**
+ * barter_vfio_exporter_put - drop a reference
+ * @exp: of barter_vfio_exporter_get(); or the device's own, at its release
+ */
+void barter_vfio_exporter_put(struct barter_exporter *exp)
+{
+	barter_vfio_exp_put(exp);
+}
+
+/**
+ * barter_vfio_exporter_update - barter_vfio_update(), if the device is still there
+ * @exp: a reference of the caller's
+ * @flags: as there
+ */
+void barter_vfio_exporter_update(struct barter_exporter *exp, unsigned int flags)
+{
+	struct barter_vfio_exporter *ve = to_vfio_exporter(exp);
+
+	down_read(&ve->link);
+	if (ve->bv)
+		barter_vfio_update(ve->bv, flags);
+	up_read(&ve->link);
 }

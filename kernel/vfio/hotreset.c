@@ -7,8 +7,8 @@
  * vfio-pci-core takes each device's memory_lock and asks nobody any more.
  *
  * Nobody may disturb a device that is not theirs: as in core, every device of the
- * set, open or not, must be covered by what the caller shows. If one is not, nothing is
- * done here, and core refuses the request.
+ * set, open or not, must be covered by what the caller shows. If one is not,
+ * nothing is done here, and core refuses the request.
  */
 #include <linux/file.h>
 #include <linux/slab.h>
@@ -23,8 +23,8 @@
 struct barter_hot_reset {
 	struct file **groups;
 	unsigned int nr_groups;
-	struct barter_vfio **devices;
-	unsigned int nr_devices;
+	struct barter_exporter **exporters;
+	unsigned int nr_exporters;
 };
 
 static void barter_hot_reset_put_groups(struct barter_hot_reset *hr)
@@ -35,12 +35,12 @@ static void barter_hot_reset_put_groups(struct barter_hot_reset *hr)
 	hr->groups = NULL;
 }
 
-static void barter_hot_reset_put_devices(struct barter_hot_reset *hr)
+static void barter_hot_reset_put_exporters(struct barter_hot_reset *hr)
 {
-	while (hr->nr_devices)
-		put_device(&hr->devices[--hr->nr_devices]->core.vdev.device);
-	kfree(hr->devices);
-	hr->devices = NULL;
+	while (hr->nr_exporters)
+		barter_vfio_exporter_put(hr->exporters[--hr->nr_exporters]);
+	kfree(hr->exporters);
+	hr->exporters = NULL;
 }
 
 /* Any error leaves the request to core, which says what is wrong with it. */
@@ -94,8 +94,12 @@ static bool barter_hot_reset_owns(const struct barter_hot_reset *hr,
 	return false;
 }
 
-/* The devices of the set that lend, each with a reference. */
-static int barter_hot_reset_get_devices(struct barter_hot_reset *hr,
+/*
+ * The exporters of the set's devices that lend. Not the devices: one that is
+ * unbound while a revoke waits must leave the set, so that core does not reset
+ * what VFIO does not have any more.
+ */
+static int barter_hot_reset_get_exporters(struct barter_hot_reset *hr,
 					struct vfio_device *caller)
 {
 	struct vfio_device_set *set = caller->dev_set;
@@ -104,9 +108,9 @@ static int barter_hot_reset_get_devices(struct barter_hot_reset *hr,
 
 	if (mutex_lock_killable(&set->lock))
 		return -EINTR;
-	hr->devices = kcalloc(list_count_nodes(&set->device_list),
-			      sizeof(*hr->devices), GFP_KERNEL_ACCOUNT);
-	if (!hr->devices) {
+	hr->exporters = kcalloc(list_count_nodes(&set->device_list),
+				sizeof(*hr->exporters), GFP_KERNEL_ACCOUNT);
+	if (!hr->exporters) {
 		ret = -ENOMEM;
 		goto out_unlock;
 	}
@@ -116,10 +120,9 @@ static int barter_hot_reset_get_devices(struct barter_hot_reset *hr,
 			break;
 		}
 		/* One that is being freed waits for this lock to leave the set. */
-		if (vdev->ops != caller->ops ||
-		    !kobject_get_unless_zero(&vdev->device.kobj))
-			continue;
-		hr->devices[hr->nr_devices++] = barter_vfio_from_vdev(vdev);
+		if (vdev->ops == caller->ops)
+			hr->exporters[hr->nr_exporters++] =
+				barter_vfio_exporter_get(barter_vfio_from_vdev(vdev));
 	}
 out_unlock:
 	mutex_unlock(&set->lock);
@@ -140,7 +143,7 @@ static int barter_hot_reset_prepare(struct barter_hot_reset *hr,
 	    !!hdr.count == vfio_device_cdev_opened(caller))
 		return -EINVAL;
 	ret = barter_hot_reset_get_groups(hr, arg, hdr.count);
-	return ret ? ret : barter_hot_reset_get_devices(hr, caller);
+	return ret ? ret : barter_hot_reset_get_exporters(hr, caller);
 }
 
 /**
@@ -163,24 +166,24 @@ long barter_vfio_hot_reset(struct vfio_device *vdev, unsigned long arg)
 	if (ret == -EINTR)
 		goto out_put;
 	if (ret)
-		barter_hot_reset_put_devices(&hr);
+		barter_hot_reset_put_exporters(&hr);
 
-	for (done = 0; done < hr.nr_devices; done++) {
-		ret = barter_exporter_revoke(hr.devices[done]->exp,
+	for (done = 0; done < hr.nr_exporters; done++) {
+		ret = barter_exporter_revoke(hr.exporters[done],
 					     BARTER_REASON_RESET,
 					     BARTER_REVOKE_KILLABLE);
 		if (ret)
 			break;
 	}
-	if (done == hr.nr_devices)
+	if (done == hr.nr_exporters)
 		ret = vfio_pci_core_ioctl(vdev, VFIO_DEVICE_PCI_HOT_RESET, arg);
 	for (i = 0; i < done; i++) {
-		barter_vfio_update(hr.devices[i], BARTER_REVOKE_KILLABLE);
-		barter_exporter_restore(hr.devices[i]->exp,
-					BARTER_REASON_RESET);
+		barter_vfio_exporter_update(hr.exporters[i],
+					    BARTER_REVOKE_KILLABLE);
+		barter_exporter_restore(hr.exporters[i], BARTER_REASON_RESET);
 	}
 out_put:
-	barter_hot_reset_put_devices(&hr);
+	barter_hot_reset_put_exporters(&hr);
 	/* Held until here, so that no group gets a new owner meanwhile. */
 	barter_hot_reset_put_groups(&hr);
 	return ret;

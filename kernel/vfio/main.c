@@ -65,7 +65,7 @@ static void barter_vfio_release_dev(struct vfio_device *vdev)
 {
 	struct barter_vfio *bv = barter_vfio_from_vdev(vdev);
 
-	barter_vfio_exporter_put(bv);
+	barter_vfio_exporter_put(bv->exp);
 	mutex_destroy(&bv->state_lock);
 	vfio_pci_core_release_dev(vdev);
 }

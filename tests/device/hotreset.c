@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib/fixture.h"
@@ -252,7 +253,7 @@ static void at_the_same_time(void)
 static int reset_first(void *unused)
 {
 	(void)unused;
-	return dev_hot_reset(&devs[0]) ? 1 : 0;
+	return -dev_hot_reset(&devs[0]);
 }
 
 /*
@@ -302,6 +303,40 @@ static void stuck_sibling(void)
 	lent_free(&l[0]);
 	lent_free(&l[1]);
 	close_both();
+}
+
+/*
+ * While a reset waits for an importer, the sibling is unbound: then VFIO has not
+ * the whole bus any more, and nothing may be reset.
+ */
+static void sibling_leaves_meanwhile(void)
+{
+	int t, id, status;
+	struct lent l;
+	bool waits;
+	pid_t pid;
+
+	need(open_both(pci_lender(), pci_lender()), "open both");
+	need(lend(&l, &devs[0], 65), "a buffer of the first");
+	dev_close(&devs[1]);
+	t = tester_open();
+	id = tester_attach(t, l.fd, BARTER_TEST_F_STUCK);
+	need(id >= 0 && !tester_map(t, id, BARTER_TEST_BIDIRECTIONAL, NULL),
+	     "an importer of it");
+
+	pid = spawn(reset_first, NULL);
+	WAIT_FOR(waits, buf_state(l.fd) == BARTER_STATE_REVOKING, 5000);
+	ok(waits, "a hot reset waits for it");
+	is_errno(pci_unbind(names[1]), 0, "the sibling is unbound");
+	is_errno(tester_letgo(t, id), 0, "the importer lets go");
+	status = reap(pid, 10000);
+	is(WIFEXITED(status) ? WEXITSTATUS(status) : -1, EINVAL,
+	   "the reset is refused");
+	is(buf_state(l.fd), BARTER_STATE_OK, "the buffer is given back");
+	is(differs(l.map, 65, 0, PAGE), -1, "with its bytes");
+	close(t);
+	lent_free(&l);
+	dev_close(&devs[0]);
 }
 
 /* What core will refuse takes no buffer away from anybody, not for a moment. */
@@ -429,6 +464,7 @@ int main(void)
 	CASE(refused_reset);
 	CASE(refused_reset_revokes_nothing);
 	CASE(stuck_sibling);
+	CASE(sibling_leaves_meanwhile);
 	CASE(close_one);
 	CASE(at_the_same_time);
 	CASE(buffer_outlives_binding);
