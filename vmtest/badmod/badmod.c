@@ -3,6 +3,7 @@
  * badmod: a module that misbehaves on request (badmod.how=...), so that the bed's
  * own tests can see each kind of misbehaviour caught.
  */
+#include <linux/delay.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/slab.h>
@@ -25,6 +26,14 @@ static void invert_locks(void)
 	mutex_unlock(&second);
 }
 
+/* A CPU that does nothing else for 15 s. */
+static void stall(void)
+{
+	preempt_disable();
+	mdelay(15000);
+	preempt_enable();
+}
+
 static int __init badmod_init(void)
 {
 	u8 *memory = kmalloc(777, GFP_KERNEL);
@@ -40,6 +49,8 @@ static int __init badmod_init(void)
 	WARN_ON(!strcmp(how, "warn"));
 	if (!strcmp(how, "locks"))
 		invert_locks();
+	if (!strcmp(how, "stall"))
+		stall();
 	if (!strcmp(how, "reference"))
 		__module_get(THIS_MODULE);
 	return 0;
