@@ -6,7 +6,7 @@ KERNEL ?= stock-6.12
 MACHINE ?= base
 
 .DEFAULT_GOAL := all
-.PHONY: all help deps modules lib cli check demo vm clean
+.PHONY: all help deps modules lib cli check check-all demo vm clean
 
 all: lib cli modules ## build all: library, command line, kernel modules
 
@@ -29,8 +29,11 @@ cli: lib ## the barter command, in build/cli
 modules: ## the kernel modules for KERNEL, in build/modules/KERNEL
 	@scripts/build-modules $(KERNEL) --tests
 
-check: deps ## all tests: the bed itself, units under sanitizers, then the VM
+check: deps ## all tests on KERNEL, the bed, units under sanitizers; parts on debug-7
 	@scripts/check $(KERNEL)
+
+check-all: deps ## the matrix of all kernels, machines and tests, as a table
+	@scripts/check -a
 
 demo: deps ## lend a BAR before your eyes; leaves out/demo
 	@demo/run
