@@ -23,7 +23,7 @@ kernel_load() {
 	local file="$vmtest_dir/kernels/$1"
 
 	[ -f "$file" ] || die "no kernel '$1'; there are: $(kernel_names | xargs)"
-	kernel_about= kernel_memory=1G
+	kernel_about= kernel_memory=1G kernel_fragments=
 	kernel_key() { :; }
 	. "$file"
 }
