@@ -33,7 +33,7 @@ check: deps ## all tests on KERNEL, the bed, units under sanitizers; parts on de
 	@scripts/check $(KERNEL)
 
 check-all: deps ## the matrix of all kernels, machines and tests, as a table
-	@scripts/check -a
+	@scripts/check -a $(if $(REST),-r) $(if $(MINUTES),-m $(MINUTES))
 
 demo: deps ## lend a BAR before your eyes; leaves out/demo
 	@demo/run

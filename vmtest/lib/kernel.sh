@@ -28,6 +28,17 @@ kernel_load() {
 	. "$file"
 }
 
+# kernel_cached NAME: is it finished? Makes nothing; one whose key depends on another
+# kernel that is not there is not either.
+kernel_cached() {
+	local key
+
+	kernel_load "$1"
+	# In a key, only kernels that are there may be asked for.
+	key=$(BARTER_NO_MAKE=1 kernel_key 2>/dev/null) || return
+	[ -e "$cache_dir/kernels/$1${key:+-$key}/release" ]
+}
+
 kernel_ensure() {
 	local name=$1 key
 
@@ -35,6 +46,7 @@ kernel_ensure() {
 	key=$(kernel_key) || exit "$BED_FAILED"
 	kernel_dir=$cache_dir/kernels/$name${key:+-$key}
 	if [ ! -e "$kernel_dir/release" ]; then
+		[ -z "${BARTER_NO_MAKE:-}" ] || exit "$BED_FAILED"
 		mkdir -p "$kernel_dir"
 		exec {kernel_lock}>"$kernel_dir.lock"
 		flock -n "$kernel_lock" || {
