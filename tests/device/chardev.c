@@ -398,6 +398,7 @@ static void without_privilege(void)
 	   "info and device fd work, addresses are EPERM");
 }
 
+#ifdef __x86_64__
 /* The i386 entry: same layout, so the same answer. */
 static int ioctl32(int fd, unsigned int nr, void *arg)
 {
@@ -457,6 +458,7 @@ static void callers_of_32_bits(void)
 	free(e);
 	munmap(low, PAGE);
 }
+#endif
 
 static void every_open_mode(void)
 {
@@ -496,7 +498,9 @@ int main(void)
 	CASE(foreign_dmabuf);
 	CASE(unknown_calls);
 	CASE(without_privilege);
+#ifdef __x86_64__
 	CASE(callers_of_32_bits);
+#endif
 	CASE(every_open_mode);
 	return tap_done();
 }

@@ -18,7 +18,7 @@
 #define GET	VFIO_DEVICE_FEATURE_GET
 #define SET	VFIO_DEVICE_FEATURE_SET
 #define PROBE	VFIO_DEVICE_FEATURE_PROBE
-#define TOP	(~0ull & ~(PAGE - 1))	/* the last page of 64 bits */
+#define TOP	(-(uint64_t)PAGE)	/* the last page of 64 bits */
 
 static struct export *request(uint64_t offset, uint64_t length)
 {
