@@ -6,7 +6,7 @@ KERNEL ?= stock-6.12
 MACHINE ?= base
 
 .DEFAULT_GOAL := all
-.PHONY: all help deps modules lib cli check check-all demo vm clean
+.PHONY: all help deps modules lib cli check check-all fuzz demo vm clean
 
 all: lib cli modules ## build all: library, command line, kernel modules
 
@@ -34,6 +34,13 @@ check: deps ## all tests on KERNEL, the bed, units under sanitizers; parts on de
 
 check-all: deps ## the matrix of all kernels, machines and tests, as a table
 	@scripts/check -a $(if $(REST),-r) $(if $(MINUTES),-m $(MINUTES))
+
+# Needs a kernel with KCOV to be worth its time: debug-7, if none is named.
+FUZZ_TIME ?= 600
+SEED ?= $(shell date +%s)
+fuzz: deps ## random calls for FUZZ_TIME seconds (600), from SEED; leaves build/fuzz
+	@tests/fuzz/run -k $(if $(filter file,$(origin KERNEL)),debug-7,$(KERNEL)) \
+		-t $(FUZZ_TIME) -- --seed $(SEED)
 
 demo: deps ## lend a BAR before your eyes; leaves out/demo
 	@demo/run

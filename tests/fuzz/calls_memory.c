@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Copyright (c) 2026 the barter developers
+ *
+ * Mappings of BARs and of buffers; user memory for all calls; and calls made by
+ * a process that is killed while it waits.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "fuzz.h"
+
+#define RESULT(x)	({ long r_ = (x); r_ < 0 ? -errno : r_; })
+
+/* ---- user memory ---- */
+
+uint64_t size_of(uint64_t how, size_t exact)
+{
+	switch (how & 15) {
+	case 1:
+		return exact - 1;
+	case 2:
+		return exact + 1;
+	case 3:
+		return 0;
+	case 4:
+		return PAGE;
+	case 5:
+		return PAGE + 1;
+	case 6:
+		return ~0u;
+	case 7:
+		return exact + 8;
+	case 8:
+		return 4;
+	case 9:
+		return 8;
+	case 10:
+		return 1u << 31;
+	case 11:
+		return 16;
+	}
+	return exact;
+}
+
+void *place(struct thread *t, uint64_t how, const void *data, size_t n)
+{
+	uint8_t *end = t->area + AREA_PAGES * PAGE, *p;
+	size_t here = n, at = t->used;
+
+	if (at + n + 1 > AREA_PAGES * PAGE)
+		at = 0;
+	t->used = (at + n + 16) & ~7ul;
+	p = t->area + at;
+	switch (how & 15) {
+	case 1:
+		return NULL;
+	case 2:
+		return end;
+	case 3:
+		memcpy(p, data, n);
+		return t->read_only + at;
+	case 4:
+		here = n / 2;
+		p = end - here;
+		break;
+	case 5:		/* memory that is lent itself, and may be gone */
+		p = slot_address(how >> 4);
+		poke_bytes(p, data, n);
+		return p;
+	case 6:
+		p++;
+		break;
+	case 7:
+		return (void *)0xffff888000001000ul;
+	case 8:
+		return (void *)0x800000000000ul;
+	case 9:
+		p = end - n;
+		break;
+	case 10:
+		here = 1;
+		p = end - 1;
+		break;
+	case 11:
+		return (void *)(~0ul - n / 2);
+	}
+	memcpy(p, data, here);
+	return p;
+}
+
+/* ---- mappings ---- */
+
+static void *in_slot(uint64_t slot, uint64_t offset)
+{
+	return (uint8_t *)slot_address(slot) + (offset % SLOT_SIZE & ~(PAGE - 1));
+}
+
+/* What is left of the slot from @offset on, at most. */
+static size_t length_in(uint64_t offset, uint64_t length)
+{
+	size_t left = SLOT_SIZE - (offset % SLOT_SIZE & ~(PAGE - 1));
+
+	return length > left ? left : length;
+}
+
+static long map(int fd, uint64_t slot, uint64_t at, uint64_t length,
+		uint64_t prot, uint64_t flags)
+{
+	/* Longer than a slot can only fail: let the kernel say so. */
+	void *where = slot_address(slot);
+	int fixed = length <= SLOT_SIZE ? MAP_FIXED : 0;
+	void *p = mmap(where, length, (int)prot & 7,
+		       ((int)flags & ~(MAP_FIXED | MAP_ANONYMOUS)) | fixed, fd,
+		       (off_t)at);
+
+	if (p == MAP_FAILED)
+		return -errno;
+	if (p != where)
+		munmap(p, length);
+	return 0;
+}
+
+static long c_map_dev(struct thread *t, const uint64_t *a)
+{
+	(void)t;
+	return map(fd_get(a[0]), a[1] % DEV_SLOTS, (a[2] << 40) + a[3], a[4],
+		   a[5], a[6]);
+}
+
+static long c_map_buf(struct thread *t, const uint64_t *a)
+{
+	/* Mostly from the start, as buffers may be short. */
+	(void)t;
+	return map(fd_get(a[0]), DEV_SLOTS + a[1] % (NR_SLOTS - DEV_SLOTS),
+		   a[2] & 0x3000 ? 0 : a[2], a[3], a[4], a[5]);
+}
+
+static long c_unmap(struct thread *t, const uint64_t *a)
+{
+	(void)t;
+	return RESULT(munmap(in_slot(a[0], a[1]), length_in(a[1], a[2])));
+}
+
+/* Within the same half of the slots: see DEV_SLOTS. */
+static long c_remap(struct thread *t, const uint64_t *a)
+{
+	uint64_t half = a[0] % NR_SLOTS / DEV_SLOTS * DEV_SLOTS;
+	void *to = slot_address(half + a[4] % DEV_SLOTS);
+	void *from = in_slot(a[0], a[1]), *p;
+
+	(void)t;
+	if (a[3] > SLOT_SIZE || to == slot_address(a[0]))
+		return -EINVAL;
+	p = mremap(from, length_in(a[1], a[2]), a[3],
+		   MREMAP_MAYMOVE | MREMAP_FIXED |
+		   (a[5] & 4 ? 4 /* DONTUNMAP */ : 0), to);
+	return p == MAP_FAILED ? -errno : 0;
+}
+
+static long c_protect(struct thread *t, const uint64_t *a)
+{
+	(void)t;
+	return RESULT(mprotect(in_slot(a[0], a[1]), length_in(a[1], a[2]),
+			       (int)a[3] & 7));
+}
+
+static long c_advise(struct thread *t, const uint64_t *a)
+{
+	(void)t;
+	if ((uint32_t)a[3] >= 100)	/* HWPOISON and its like */
+		return -EINVAL;
+	return RESULT(madvise(in_slot(a[0], a[1]), length_in(a[1], a[2]),
+			      (int)a[3]));
+}
+
+static long c_lock(struct thread *t, const uint64_t *a)
+{
+	void *p = in_slot(a[0], a[1]);
+	size_t n = length_in(a[1], a[2]);
+
+	(void)t;
+	switch (a[3] % 4) {
+	case 0:
+		return RESULT(mlock(p, n));
+	case 1:
+		return RESULT(munlock(p, n));
+	case 2:
+		return RESULT(msync(p, n, MS_SYNC));
+	}
+	return RESULT(mlock2(p, n, MLOCK_ONFAULT));
+}
+
+static long c_touch(struct thread *t, const uint64_t *a)
+{
+	struct rng r = { a[2] };
+	uint32_t v;
+
+	(void)t;
+	for (unsigned int i = 0; i < 1 + a[3] % 16; i++) {
+		uint8_t *p = in_slot(a[0], a[1] + rng_below(&r, 64) * PAGE);
+
+		if (rng_percent(&r, 50))
+			peek(p, &v);
+		else
+			poke(p, (uint32_t)a[2]);
+	}
+	return 0;
+}
+
+/* The kernel reaches into a mapping: through the page tables, and by pinning. */
+static long c_reach(struct thread *t, const uint64_t *a)
+{
+	struct iovec here = { t->area, 256 };
+	struct iovec there = { in_slot(a[0], a[1]), 1 + a[2] % 4096 };
+
+	if (a[2] & 1)
+		return RESULT(process_vm_readv(getpid(), &here, 1, &there, 1, 0));
+	return RESULT(process_vm_writev(getpid(), &here, 1, &there, 1, 0));
+}
+
+/* ---- calls that are killed ---- */
+
+static long c_killed(struct thread *t, const uint64_t *a)
+{
+	t->kill_ms = 1 + (unsigned int)(a[0] % 40);
+	return 0;
+}
+
+static long run_killed(struct thread *t, const struct call *c, unsigned int ms)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (!pid) {
+		call_type(c->nr)->fn(t, c->arg);
+		_exit(0);
+	}
+	if (pid < 0)
+		return -errno;
+	for (unsigned int i = 0; i < ms; i++) {
+		if (waitpid(pid, &status, WNOHANG) == pid)
+			return 0;
+		usleep(1000);
+	}
+	kill(pid, SIGKILL);
+	waitpid(pid, &status, 0);
+	return -EINTR;
+}
+
+long run_call(struct thread *t, const struct call *c)
+{
+	unsigned int ms = t->kill_ms;
+
+	t->used = 0;
+	t->kill_ms = 0;
+	if (ms)
+		return run_killed(t, c, ms);
+	return call_type(c->nr)->fn(t, c->arg);
+}
+
+const struct call_type memory_calls[] = {
+	{ "map_dev", c_map_dev, 16, { A_DEV, A_SLOT, A_BAR, A_OFFSET, A_LENGTH,
+				      A_PROT, A_MAP } },
+	{ "map_buf", c_map_buf, 50, { A_BUF, A_SLOT, A_OFFSET, A_LENGTH, A_PROT,
+				      A_MAP } },
+	{ "unmap", c_unmap, 14, { A_SLOT, A_OFFSET, A_LENGTH } },
+	{ "remap", c_remap, 6, { A_SLOT, A_OFFSET, A_LENGTH, A_LENGTH, A_SLOT,
+				 A_SMALL } },
+	{ "protect", c_protect, 6, { A_SLOT, A_OFFSET, A_LENGTH, A_PROT } },
+	{ "advise", c_advise, 8, { A_SLOT, A_OFFSET, A_LENGTH, A_ADVICE } },
+	{ "lock", c_lock, 4, { A_SLOT, A_OFFSET, A_LENGTH, A_SMALL } },
+	{ "touch", c_touch, 50, { A_SLOT, A_OFFSET, A_SEED, A_SMALL } },
+	{ "reach", c_reach, 4, { A_SLOT, A_OFFSET, A_LENGTH } },
+	{ "killed", c_killed, 10, { A_MS } },
+};
+
+const unsigned int nr_memory_calls = sizeof(memory_calls) / sizeof(*memory_calls);

@@ -1,0 +1,414 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Copyright (c) 2026 the barter developers
+ *
+ * Calls on VFIO's files, and what the administrator does to the device.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/barter.h>
+#include <linux/pci_regs.h>
+#include <linux/vfio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "fuzz.h"
+
+#define RESULT(x)	({ long r_ = (x); r_ < 0 ? -errno : r_; })
+#define REGION(index)	((uint64_t)(index) << 40)
+#define CONFIG		REGION(VFIO_PCI_CONFIG_REGION_INDEX)
+
+static long c_open(struct thread *t, const uint64_t *a)
+{
+	(void)t;
+	return dev_open_any((unsigned int)(a[0] % nr_devs));
+}
+
+static long c_group(struct thread *t, const uint64_t *a)
+{
+	struct vfio_group_status status = {
+		.argsz = (uint32_t)size_of(a[1], sizeof(status)),
+	};
+	int group = fd_get(a[0]), container = fd_get(a[4]);
+
+	switch (a[3] % 5) {
+	case 0:
+		return RESULT(ioctl(group, VFIO_GROUP_GET_STATUS,
+				    place(t, a[2], &status, sizeof(status))));
+	case 1:
+		return RESULT(ioctl(group, VFIO_GROUP_SET_CONTAINER,
+			place(t, a[2], &container, sizeof(container))));
+	case 2:
+		return RESULT(ioctl(group, VFIO_GROUP_UNSET_CONTAINER));
+	case 3:
+		return RESULT(ioctl(container, VFIO_SET_IOMMU,
+				    VFIO_TYPE1v2_IOMMU));
+	}
+	return fd_put(K_DEV, ioctl(group, VFIO_GROUP_GET_DEVICE_FD,
+		place(t, a[2], devs[a[3] / 5 % nr_devs].bdf, 16)));
+}
+
+#define BIG_NR	(BARTER_MAX_RANGES + 2)
+
+struct export {
+	struct vfio_device_feature h;
+	struct vfio_device_feature_dma_buf r;
+	struct vfio_region_dma_range ranges[];
+};
+
+/* For requests that are too large for a thread's own memory; all share it. */
+static struct export *big_request(void)
+{
+	static struct export *big;
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+	pthread_mutex_lock(&lock);
+	if (!big) {
+		big = mmap(NULL, sizeof(*big) + BIG_NR * 16ul,
+			   PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (big == MAP_FAILED)
+			abort();
+		for (uint32_t i = 0; i < BIG_NR; i++)
+			big->ranges[i] = (struct vfio_region_dma_range){
+				i * 2 % 4096 * PAGE, PAGE };
+	}
+	pthread_mutex_unlock(&lock);
+	return big;
+}
+
+static void make_ranges(struct vfio_region_dma_range *ranges, uint32_t nr,
+			uint64_t seed)
+{
+	struct rng r = { seed >> 3 };
+
+	for (uint32_t i = 0; i < nr; i++) {
+		uint64_t at = rng_below(&r, 1024) * PAGE;
+		uint64_t n = (1 + rng_below(&r, 8)) * PAGE;
+
+		switch (seed & 7) {
+		case 0:		/* in a row, huge pages possible */
+			at = i * 2 * MIB;
+			n = 2 * MIB;
+			break;
+		case 1:		/* each the same, as often as is allowed or more */
+			at = 0;
+			n = 16 * MIB;
+			break;
+		case 2:		/* one of them is wrong */
+			if (i == nr / 2) {
+				at = rng_next(&r) >> rng_below(&r, 64);
+				n = rng_next(&r) >> rng_below(&r, 64);
+			}
+			break;
+		case 3:		/* at the end of the BAR */
+			at = (rng_below(&r, 2) ? 16 : 64) * MIB - n +
+				rng_below(&r, 3) * PAGE;
+			break;
+		}
+		ranges[i] = (struct vfio_region_dma_range){ at, n };
+	}
+}
+
+#define SMALL_NR 1024u
+
+static long c_export(struct thread *t, const uint64_t *a)
+{
+	uint32_t nr = (uint32_t)a[3], here = nr < SMALL_NR ? nr : SMALL_NR;
+	static __thread struct {
+		struct export e;
+		struct vfio_region_dma_range ranges[SMALL_NR];
+	} small;
+	struct export *e = &small.e;
+	size_t n = sizeof(*e) + here * 16ul;
+	int op = (int)(a[7] % 12);
+
+	if (nr > SMALL_NR)
+		e = big_request();
+	else
+		make_ranges(e->ranges, here, a[4]);
+	/* Mostly GET, now and then what it does not take. */
+	e->h.flags = VFIO_DEVICE_FEATURE_DMA_BUF |
+		(op == 1 ? VFIO_DEVICE_FEATURE_SET :
+		 op == 2 ? VFIO_DEVICE_FEATURE_PROBE | VFIO_DEVICE_FEATURE_GET :
+		 op == 3 ? VFIO_DEVICE_FEATURE_PROBE :
+		 VFIO_DEVICE_FEATURE_GET);
+	e->h.argsz = (uint32_t)size_of(a[1], n);
+	e->r.region_index = (uint32_t)a[2];
+	e->r.open_flags = (uint32_t)a[5];
+	e->r.flags = op == 4;
+	e->r.nr_ranges = nr;
+	if (op == 2 || op == 3 || op == 1)
+		return RESULT(ioctl(fd_get(a[0]), VFIO_DEVICE_FEATURE,
+			nr > SMALL_NR ? e : place(t, a[6], e, n)));
+	return fd_put(K_BUF, ioctl(fd_get(a[0]), VFIO_DEVICE_FEATURE,
+		nr > SMALL_NR ? e : place(t, a[6], e, n)));
+}
+
+/* All as it should be: lent, and mapped. */
+static long c_lend(struct thread *t, const uint64_t *a)
+{
+	static __thread struct {
+		struct export e;
+		struct vfio_region_dma_range ranges[8];
+	} req;
+	uint32_t nr = 1 + a[2] % 8;
+	uint64_t length = 0;
+	int fd;
+
+	(void)t;
+	for (uint32_t i = 0; i < nr; i++) {
+		uint64_t n = a[2] & 8 ? 2 * MIB : (1 + (a[2] >> 4) % 4) * PAGE;
+		uint64_t at = (a[2] >> i) % 6 * 2 * MIB;
+
+		req.e.ranges[i] = (struct vfio_region_dma_range){ at, n };
+		length += n;
+	}
+	req.e.h.argsz = sizeof(req);
+	req.e.h.flags = VFIO_DEVICE_FEATURE_GET | VFIO_DEVICE_FEATURE_DMA_BUF;
+	req.e.r = (struct vfio_device_feature_dma_buf){
+		.region_index = 2, .open_flags = O_RDWR | O_CLOEXEC,
+		.nr_ranges = nr,
+	};
+	fd = ioctl(fd_get(a[0]), VFIO_DEVICE_FEATURE, &req);
+	if (fd >= 0)
+		mmap(slot_address(DEV_SLOTS + a[1] % (NR_SLOTS - DEV_SLOTS)),
+		     length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
+		     0);
+	return fd_put(K_BUF, fd);
+}
+
+static long c_feature(struct thread *t, const uint64_t *a)
+{
+	struct {
+		struct vfio_device_feature h;
+		uint64_t data[4];
+	} arg = {
+		.h = {
+			.argsz = (uint32_t)size_of(a[3], sizeof(arg)),
+			.flags = (uint32_t)(a[1] | a[2]),
+		},
+		.data = { a[5], a[5] },
+	};
+
+	/* An export would give an fd that nobody knows. */
+	if ((arg.h.flags & VFIO_DEVICE_FEATURE_MASK) == 11 &&
+	    !(arg.h.flags & VFIO_DEVICE_FEATURE_PROBE))
+		return -EINVAL;
+	return RESULT(ioctl(fd_get(a[0]), VFIO_DEVICE_FEATURE,
+			    place(t, a[4], &arg, sizeof(arg))));
+}
+
+static long c_low_power(struct thread *t, const uint64_t *a)
+{
+	static const uint32_t nr[] = { 3, 5, 5, 4 };
+	struct {
+		struct vfio_device_feature h;
+		int32_t wakeup_eventfd, reserved;
+	} arg = {
+		.h = {
+			.argsz = sizeof(arg),
+			.flags = VFIO_DEVICE_FEATURE_SET | nr[a[1] % 4],
+		},
+		.wakeup_eventfd = fd_get(a[2]),
+	};
+
+	return RESULT(ioctl(fd_get(a[0]), VFIO_DEVICE_FEATURE,
+			    place(t, a[3], &arg, sizeof(arg))));
+}
+
+static long c_reset(struct thread *t, const uint64_t *a)
+{
+	(void)t;
+	return RESULT(ioctl(fd_get(a[0]), VFIO_DEVICE_RESET));
+}
+
+static long c_hot_reset(struct thread *t, const uint64_t *a)
+{
+	struct {
+		struct vfio_pci_hot_reset h;
+		int32_t fds[8];
+	} arg = {
+		.h = {
+			.argsz = (uint32_t)size_of(a[1], sizeof(arg)),
+			.flags = (uint32_t)a[2],
+			.count = a[3] < 200 ? a[3] % 4 : (uint32_t)a[3] << 24,
+		},
+	};
+
+	for (unsigned int i = 0; i < 8; i++)
+		arg.fds[i] = fd_get(a[4] + ((uint64_t)i << 8));
+	return RESULT(ioctl(fd_get(a[0]), VFIO_DEVICE_PCI_HOT_RESET,
+			    place(t, a[5], &arg, sizeof(arg))));
+}
+
+/* As a VMM does it: one group, the right size. */
+static long c_hot_reset_well(struct thread *t, const uint64_t *a)
+{
+	struct {
+		struct vfio_pci_hot_reset h;
+		int32_t fd;
+	} arg = {
+		.h = { .argsz = sizeof(arg), .count = 1 },
+		.fd = fd_get(a[1]),
+	};
+
+	(void)t;
+	return RESULT(ioctl(fd_get(a[0]), VFIO_DEVICE_PCI_HOT_RESET, &arg));
+}
+
+static long c_dev_info(struct thread *t, const uint64_t *a)
+{
+	static const unsigned long cmd[] = {
+		VFIO_DEVICE_GET_INFO, VFIO_DEVICE_GET_REGION_INFO,
+		VFIO_DEVICE_GET_IRQ_INFO, VFIO_DEVICE_GET_PCI_HOT_RESET_INFO,
+	};
+	uint32_t arg[32] = { (uint32_t)size_of(a[2], 32), 0, (uint32_t)a[3] };
+
+	return RESULT(ioctl(fd_get(a[0]), cmd[a[1] % 4],
+			    place(t, a[4], arg, sizeof(arg))));
+}
+
+static long c_config_write(struct thread *t, const uint64_t *a)
+{
+	uint64_t data[8] = { a[2], ~a[2], a[2] << 8 };
+
+	return RESULT(pwrite(fd_get(a[0]), place(t, a[4], data, sizeof(data)),
+			     a[3] % 8 ? a[3] % 16 : a[3], (off_t)(CONFIG + a[1])));
+}
+
+/* COMMAND as drivers write it: memory on or off, by blocks of any length. */
+static long c_command(struct thread *t, const uint64_t *a)
+{
+	static const struct {
+		uint8_t offset, n;
+	} block[] = { { 4, 1 }, { 4, 2 }, { 4, 4 }, { 0, 8 }, { 2, 4 }, { 3, 2 } };
+	unsigned int i = (unsigned int)(a[1] >> 2) % 6;
+	uint8_t data[8] = { 0 };
+
+	data[4 - block[i].offset] = a[1] & 1 ? 0 : PCI_COMMAND_MEMORY |
+		(a[1] & 2 ? PCI_COMMAND_MASTER : 0);
+	return RESULT(pwrite(fd_get(a[0]), place(t, a[2], data, block[i].n),
+			     block[i].n, (off_t)(CONFIG + block[i].offset)));
+}
+
+/* Power state and function level reset, where the device has them. */
+static long c_power(struct thread *t, const uint64_t *a)
+{
+	int fd = fd_get(a[0]);
+	uint8_t at = 0, cap[2];
+	uint16_t value;
+
+	(void)t;
+	if (pread(fd, &at, 1, (off_t)(CONFIG + PCI_CAPABILITY_LIST)) != 1)
+		return -errno;
+	for (unsigned int left = 16; at && left; left--, at = cap[1]) {
+		if (pread(fd, cap, 2, (off_t)(CONFIG + at)) != 2)
+			return -EIO;
+		if (cap[0] == PCI_CAP_ID_PM && a[1] & 1) {
+			value = a[1] >> 1 & 3;
+			return RESULT(pwrite(fd, &value, 2,
+				(off_t)(CONFIG + at + PCI_PM_CTRL)));
+		}
+		if (cap[0] == PCI_CAP_ID_EXP && !(a[1] & 1)) {
+			value = PCI_EXP_DEVCTL_BCR_FLR;
+			return RESULT(pwrite(fd, &value, 2,
+				(off_t)(CONFIG + at + PCI_EXP_DEVCTL)));
+		}
+	}
+	return -ENODEV;
+}
+
+static long c_region(struct thread *t, const uint64_t *a)
+{
+	uint8_t data[64] = { 1, 2, 3 };
+	void *p = place(t, a[4], data, sizeof(data));
+	off_t at = (off_t)(REGION(a[1]) + a[2]);
+	size_t n = a[3] & 64 ? a[3] % 64 : 1u << a[3] % 4;
+
+	/* BAR 0 of the devices has registers: look only. */
+	if (a[3] & 128 || !a[1] || a[1] > 5)
+		return RESULT(pread(fd_get(a[0]), p, n, at));
+	return RESULT(pwrite(fd_get(a[0]), p, n, at));
+}
+
+static long c_sysfs_reset(struct thread *t, const uint64_t *a)
+{
+	(void)t;
+	return quiet_write("1", "/sys/bus/pci/devices/%s/reset",
+			   devs[a[0] % nr_devs].bdf);
+}
+
+static long c_rebind(struct thread *t, const uint64_t *a)
+{
+	(void)t;
+	return dev_rebind((unsigned int)(a[0] % nr_devs), a[1] & 1);
+}
+
+static long c_rebind_edu(struct thread *t, const uint64_t *a)
+{
+	int ret;
+
+	(void)t;
+	(void)a;
+	if (!edu_name)
+		return -ENODEV;
+	ret = quiet_write(edu_name, "/sys/bus/pci/devices/%s/driver/unbind",
+			  edu_name);
+	quiet_write(edu_name, "/sys/bus/pci/drivers_probe");
+	return ret;
+}
+
+static long c_dma_map(struct thread *t, const uint64_t *a)
+{
+	struct vfio_iommu_type1_dma_map map = {
+		.argsz = (uint32_t)size_of(a[4], sizeof(map)),
+		.flags = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE,
+		.vaddr = (uintptr_t)slot_address(a[1]),
+		.iova = a[2] & ~0xfffull,
+		.size = a[3] & 15 ? (a[3] & 15) << 12 : a[3],
+	};
+	struct vfio_iommu_type1_dma_unmap unmap = {
+		.argsz = sizeof(unmap),
+		.flags = VFIO_DMA_UNMAP_FLAG_ALL,
+	};
+	int fd = fd_get(a[0]);
+	long ret;
+
+	ret = RESULT(ioctl(fd, VFIO_IOMMU_MAP_DMA,
+			   place(t, a[5], &map, sizeof(map))));
+	ioctl(fd, VFIO_IOMMU_UNMAP_DMA, &unmap);
+	return ret;
+}
+
+const struct call_type vfio_calls[] = {
+	{ "open", c_open, 20, { A_WHICH } },
+	{ "group", c_group, 6, { A_GROUP, A_SIZE, A_PTR, A_SMALL, A_CONTAINER } },
+	{ "export", c_export, 60, { A_DEV, A_SIZE, A_BAR, A_NR, A_SEED, A_OPEN,
+				    A_PTR, A_SMALL } },
+	{ "lend", c_lend, 40, { A_DEV, A_SLOT, A_SEED } },
+	{ "feature", c_feature, 10, { A_DEV, A_FEATURE, A_OP, A_SIZE, A_PTR,
+				      A_VALUE } },
+	{ "low_power", c_low_power, 12, { A_DEV, A_SMALL, A_OTHER, A_PTR } },
+	{ "reset", c_reset, 4, { A_DEV } },
+	{ "hot_reset", c_hot_reset, 6, { A_DEV, A_SIZE, A_FLAGS, A_SMALL,
+					 A_GROUP, A_PTR } },
+	{ "hot_reset_well", c_hot_reset_well, 4, { A_DEV, A_GROUP } },
+	{ "dev_info", c_dev_info, 8, { A_DEV, A_SMALL, A_SIZE, A_BAR, A_PTR } },
+	{ "config_write", c_config_write, 14, { A_DEV, A_CONFIG, A_VALUE,
+						A_SMALL, A_PTR } },
+	{ "command", c_command, 24, { A_DEV, A_SMALL, A_PTR } },
+	{ "power", c_power, 4, { A_DEV, A_SMALL } },
+	{ "region", c_region, 10, { A_DEV, A_BAR, A_OFFSET, A_SMALL, A_PTR } },
+	{ "sysfs_reset", c_sysfs_reset, 2, { A_WHICH } },
+	{ "rebind", c_rebind, 1, { A_WHICH, A_SMALL } },
+	{ "rebind_edu", c_rebind_edu, 1, { A_WHICH } },
+	{ "dma_map", c_dma_map, 4, { A_CONTAINER, A_SLOT, A_OFFSET, A_LENGTH,
+				     A_SIZE, A_PTR } },
+};
+
+const unsigned int nr_vfio_calls = sizeof(vfio_calls) / sizeof(*vfio_calls);

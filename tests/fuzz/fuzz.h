@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Copyright (c) 2026 the barter developers
+ *
+ * The fuzzer of barter's user interface: what its files know of each other.
+ *
+ *	main.c		options, threads, the janitor, the verdict
+ *	prog.c		programs: made, changed, kept, written and read as text
+ *	world.c		what all threads work on: fds, mappings, devices
+ *	calls_*.c	what a program is made of
+ *	kcov.c		which code of the kernel a program reached
+ *
+ * A program is a short list of calls. An argument is a number, and what it
+ * stands for (the third buffer fd, a pointer into a page that ends too early) is
+ * found out when the call is made: so every list of calls is a program, however
+ * it came about.
+ */
+#ifndef FUZZ_H
+#define FUZZ_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "../device/lib/access.h"
+
+#define MAX_ARGS	8
+#define MAX_CALLS	12
+#define MAX_THREADS	16
+#define MAX_TYPES	80
+#define NR_DEVS		3
+
+/* ---- random numbers ---- */
+
+struct rng {
+	uint64_t state;
+};
+
+static inline uint64_t rng_next(struct rng *r)
+{
+	uint64_t z = r->state += 0x9e3779b97f4a7c15ull;
+
+	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
+	z = (z ^ z >> 27) * 0x94d049bb133111ebull;
+	return z ^ z >> 31;
+}
+
+static inline uint32_t rng_below(struct rng *r, uint32_t n)
+{
+	return (uint32_t)((rng_next(r) >> 32) * n >> 32);
+}
+
+static inline bool rng_percent(struct rng *r, uint32_t percent)
+{
+	return rng_below(r, 100) < percent;
+}
+
+/* ---- programs ---- */
+
+/* Kinds of arguments: how their numbers are made (prog.c). */
+enum arg_kind {
+	A_NONE,
+	A_DEV, A_GROUP, A_CONTAINER, A_BUF, A_BARTER, A_EDU, A_TEST, A_SYNC,
+	A_OTHER, A_ANYFD,	/* in the order of enum fd_kind */
+	A_PTR,			/* how user memory is wrong: place() */
+	A_SIZE,			/* how a structure's size is wrong: size_of() */
+	A_BAR, A_OFFSET, A_LENGTH, A_NR, A_SEED, A_VALUE, A_FLAGS, A_SMALL,
+	A_OPEN, A_FEATURE, A_OP, A_CONFIG, A_CMD, A_PROT, A_MAP, A_SLOT,
+	A_ADVICE, A_WHICH, A_BDF, A_MS,
+	NR_ARG_KINDS
+};
+
+struct call {
+	uint32_t nr;
+	uint64_t arg[MAX_ARGS];
+};
+
+struct prog {
+	uint32_t n;
+	struct call call[MAX_CALLS];
+};
+
+struct thread;
+
+struct call_type {
+	const char *name;
+	long (*fn)(struct thread *t, const uint64_t *a);
+	uint32_t weight;
+	uint8_t arg[MAX_ARGS];		/* enum arg_kind */
+};
+
+/* One table for each file of calls; a call's number counts through all. */
+extern const struct call_type vfio_calls[], buf_calls[], memory_calls[];
+extern const unsigned int nr_vfio_calls, nr_buf_calls, nr_memory_calls;
+
+void prog_init(void);
+const struct call_type *call_type(uint32_t nr);
+uint32_t nr_call_types(void);
+void prog_random(struct rng *r, struct prog *p);
+void prog_mutate(struct rng *r, struct prog *p, const struct prog *other);
+/* Text, a call a line, ends with an empty line; returns its length. */
+size_t prog_print(const struct prog *p, char *text, size_t size);
+/* False at the end of the file; bails out on what it does not know. */
+bool prog_read(FILE *f, struct prog *p);
+
+/* Programs that reached code that none had reached before them. */
+void corpus_add(const struct prog *p, bool ours);
+uint32_t corpus_size(void);
+/* A program of the corpus, mostly of those that reached barter; or NULL. */
+const struct prog *corpus_pick(struct rng *r);
+const struct prog *corpus_get(uint32_t i);
+
+/* ---- the world ---- */
+
+enum fd_kind {
+	K_DEV, K_GROUP, K_CONTAINER, K_BUF, K_BARTER, K_EDU, K_TEST, K_SYNC,
+	K_OTHER,
+	NR_KINDS
+};
+
+#define NR_FDS		16		/* of each kind */
+#define NR_SLOTS	32		/* for mappings */
+#define DEV_SLOTS	16		/* the first of them: of device fds */
+#define SLOT_SIZE	(64 * MIB)
+
+struct device {
+	char bdf[16];
+};
+
+extern struct device devs[NR_DEVS];
+extern unsigned int nr_devs;
+extern const char *edu_name;		/* BDF, NULL if the machine has none */
+
+void world_init(void);
+/* Close every fd, unmap everything. */
+void world_empty(void);
+/* Also when nobody else does anything: no wait may last for long. */
+void world_janitor(void);
+
+int fd_get(uint64_t arg);
+/* Hand a new fd over to everybody. Returns it, or -errno for one below 0. */
+long fd_put(enum fd_kind kind, int fd);
+long fd_close(uint64_t arg);
+long fd_dup(uint64_t arg);
+bool fd_none(enum fd_kind kind);
+
+void *slot_address(uint64_t slot);
+/* Open a device by its group; takes part in everybody's container. */
+long dev_open_any(unsigned int which);
+/* Take the device from its driver and give it back. */
+long dev_rebind(unsigned int which, bool unplug);
+/* Write a file of sysfs; 0 or -errno. */
+int quiet_write(const char *text, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* ---- threads ---- */
+
+#define AREA_PAGES	8
+
+struct kcov {
+	int fd;
+	volatile uint64_t *trace;	/* NULL: this kernel has no KCOV */
+};
+
+struct thread {
+	unsigned int id;
+	pthread_t thread;
+	struct rng rng;
+	uint8_t *area;		/* AREA_PAGES pages; the next one is a hole */
+	uint8_t *read_only;	/* the same pages, not to be written */
+	struct kcov kcov;
+	struct prog prog;	/* runs at present */
+	size_t used;		/* of @area, by the present call */
+	unsigned int kill_ms;	/* the next call is made by a child, and killed */
+	uint64_t programs, calls;
+	struct {
+		uint32_t done, failed;
+		uint64_t us;
+	} of[MAX_TYPES];	/* by number of the call */
+	const char *volatile doing;
+	volatile int64_t since;	/* ms */
+	bool done;
+};
+
+/*
+ * A copy of @n bytes in user memory, good or bad in the way that @how (A_PTR)
+ * says: the address for the kernel.
+ */
+void *place(struct thread *t, uint64_t how, const void *data, size_t n);
+/* What a structure of @exact bytes says that its size is (A_SIZE). */
+uint64_t size_of(uint64_t how, size_t exact);
+long run_call(struct thread *t, const struct call *c);
+
+/* ---- coverage ---- */
+
+/* Whether this kernel has KCOV. To be called before threads use it. */
+bool kcov_init(void);
+void kcov_thread(struct kcov *k);
+void kcov_begin(struct kcov *k);
+/* Take down where the thread has been; how many places were new. */
+unsigned int kcov_end(struct kcov *k, unsigned int *ours);
+uint32_t kcov_places(void);
+/* Places in the module, as /proc/modules names it; NULL for all of barter's. */
+uint32_t kcov_places_in(const char *module);
+/* All places in barter's modules as "module+0xoffset", a line each. */
+void kcov_dump(FILE *f);
+
+#endif

@@ -1,0 +1,446 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Copyright (c) 2026 the barter developers
+ *
+ * Calls without sense, by several threads at once, for a while. Nothing is
+ * expected of any single call: the kernel judges, which must not complain, and
+ * at the end every thread must come back and the device must work as ever.
+ *
+ * With KCOV a program that reached new code is kept and changed further.
+ *
+ *	fuzz [OPTION]...
+ *	--seed N	where all random numbers come from (default: the time)
+ *	--time S	seconds (default 60); 0 with --replay: once
+ *	--threads T	default 4
+ *	--replay FILE	run the programs of FILE, over and over, and no others
+ *	--random	no feedback: thread T's programs follow from the seed alone
+ *	--log		each program to the kernel log before it runs
+ *	--out DIR	leave corpus.fuzz, calls.txt, coverage.txt there (default /out)
+ *	--floor N	programs that must have run (default 100)
+ */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <getopt.h>
+#include <linux/pci_regs.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../device/lib/edu.h"
+#include "../device/lib/fixture.h"
+#include "fuzz.h"
+
+#define REPORT_MS	10000
+#define STUCK_LIMIT_MS	40000	/* the kernel's own limit is 60 s */
+
+static uint64_t seed;
+static int seconds = 60;
+static unsigned int nr_threads = 4, lowest = 100;
+static bool with_feedback = true, with_log, with_kcov;
+static const char *out = "/out";
+static struct prog *replay;
+static uint32_t nr_replay;
+
+static struct thread threads[MAX_THREADS];
+static volatile bool stop;
+static pthread_barrier_t start;
+
+/* ---- a thread ---- */
+
+/* A copy in which what no thread may lose can be lost: see place(). */
+static void make_area(struct thread *t)
+{
+	int fd = memfd_create("area", MFD_CLOEXEC);
+	size_t n = AREA_PAGES * PAGE;
+
+	if (fd < 0 || ftruncate(fd, (off_t)n))
+		tap_bail("memory of a thread");
+	/* One page more than there is: a hole that nobody else gets. */
+	t->area = mmap(NULL, n + PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS,
+		       -1, 0);
+	if (t->area == MAP_FAILED ||
+	    mmap(t->area, n, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
+		 0) != t->area)
+		tap_bail("memory of a thread");
+	t->read_only = mmap(NULL, n, PROT_READ, MAP_SHARED, fd, 0);
+	if (t->read_only == MAP_FAILED)
+		tap_bail("memory of a thread");
+	close(fd);
+}
+
+static void choose(struct thread *t, struct prog *p)
+{
+	const struct prog *old, *other;
+
+	if (replay) {
+		*p = replay[(t->programs + t->id) % nr_replay];
+		return;
+	}
+	/* Each program from a number of its own: a thread's n-th is the same. */
+	t->rng.state = seed ^ ((uint64_t)t->id << 56) ^
+		t->programs * 0xd1342543de82ef95ull;
+	old = with_feedback && rng_percent(&t->rng, 60) ?
+		corpus_pick(&t->rng) : NULL;
+	if (!old) {
+		prog_random(&t->rng, p);
+		return;
+	}
+	*p = *old;
+	other = corpus_pick(&t->rng);
+	prog_mutate(&t->rng, p, other);
+}
+
+static void log_program(struct thread *t)
+{
+	static int kmsg = -1;
+	char text[4096];
+	size_t n;
+
+	if (kmsg < 0)
+		kmsg = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
+	n = (size_t)sprintf(text, "<6>fuzz %u.%llu: ", t->id,
+			    (unsigned long long)t->programs);
+	n += prog_print(&t->prog, text + n, sizeof(text) - n);
+	/* A line for the log: calls are set apart by semicolons. */
+	for (size_t i = 0; i < n; i++)
+		if (text[i] == '\n')
+			text[i] = ';';
+	/* The kernel takes less than 1 KiB at a time. */
+	if (write(kmsg, text, n < 900 ? n : 900) < 0)
+		kmsg = -1;
+}
+
+static int64_t now_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000000ll + ts.tv_nsec / 1000;
+}
+
+static void run_one(struct thread *t, const struct call *c)
+{
+	int64_t began = now_us();
+	long ret;
+
+	t->since = began / 1000;
+	t->doing = call_type(c->nr)->name;
+	ret = run_call(t, c);
+	t->doing = NULL;
+	t->calls++;
+	t->of[c->nr].us += (uint64_t)(now_us() - began);
+	if (ret < 0)
+		t->of[c->nr].failed++;
+	else
+		t->of[c->nr].done++;
+}
+
+static void *run_thread(void *arg)
+{
+	struct thread *t = arg;
+	unsigned int fresh, ours;
+
+	make_area(t);
+	if (with_kcov)
+		kcov_thread(&t->kcov);
+	pthread_barrier_wait(&start);
+	while (!stop && !(replay && !seconds && t->programs >= nr_replay)) {
+		choose(t, &t->prog);
+		if (with_log)
+			log_program(t);
+		if (fd_none(K_DEV))
+			dev_open_any((unsigned int)t->programs);
+		if (fd_none(K_BARTER))
+			fd_put(K_BARTER, open("/dev/barter", O_RDWR | O_CLOEXEC));
+		kcov_begin(&t->kcov);
+		for (uint32_t i = 0; i < t->prog.n && !stop; i++)
+			run_one(t, &t->prog.call[i]);
+		fresh = kcov_end(&t->kcov, &ours);
+		if (fresh && with_feedback && !replay)
+			corpus_add(&t->prog, ours);
+		t->programs++;
+	}
+	t->done = true;
+	return NULL;
+}
+
+/* ---- reports ---- */
+
+static void sums(uint64_t *programs, uint64_t *calls)
+{
+	*programs = *calls = 0;
+	for (unsigned int i = 0; i < nr_threads; i++) {
+		*programs += threads[i].programs;
+		*calls += threads[i].calls;
+	}
+}
+
+static void report(int64_t began)
+{
+	uint64_t programs, calls;
+	int64_t ms = now_ms() - began;
+
+	sums(&programs, &calls);
+	diag("%3lld s: %llu programs, %llu calls, %lld calls/s, coverage %u, of it barter's %u, corpus %u",
+	     (long long)ms / 1000, (unsigned long long)programs,
+	     (unsigned long long)calls, (long long)calls * 1000 / (ms ?: 1),
+	     kcov_places(), kcov_places_in(NULL), corpus_size());
+}
+
+/* Name whoever has been in one call for too long, and say with what. */
+static bool someone_is_stuck(void)
+{
+	char text[4096];
+	bool any = false;
+
+	for (unsigned int i = 0; i < nr_threads; i++) {
+		struct thread *t = &threads[i];
+		const char *doing = t->doing;
+
+		if (!doing || now_ms() - t->since < STUCK_LIMIT_MS)
+			continue;
+		prog_print(&t->prog, text, sizeof(text));
+		diag("thread %u has been in '%s' for %lld s, its program:\n%s",
+		     i, doing, (long long)(now_ms() - t->since) / 1000, text);
+		any = true;
+	}
+	return any;
+}
+
+/* How often each call was made, and what it came to. */
+static void write_calls(FILE *f)
+{
+	fprintf(f, "%-16s %10s %10s %10s\n", "call", "succeeded", "failed",
+		"us each");
+	for (uint32_t i = 0; i < nr_call_types(); i++) {
+		uint64_t done = 0, failed = 0, us = 0;
+
+		for (unsigned int k = 0; k < nr_threads; k++) {
+			done += threads[k].of[i].done;
+			failed += threads[k].of[i].failed;
+			us += threads[k].of[i].us;
+		}
+		fprintf(f, "%-16s %10llu %10llu %10llu\n", call_type(i)->name,
+			(unsigned long long)done, (unsigned long long)failed,
+			(unsigned long long)(us / (done + failed ?: 1)));
+	}
+}
+
+static void write_files(void)
+{
+	char path[256], text[4096];
+	struct prog *p;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/calls.txt", out);
+	f = fopen(path, "we");
+	if (f) {
+		write_calls(f);
+		fclose(f);
+	}
+	snprintf(path, sizeof(path), "%s/corpus.fuzz", out);
+	f = fopen(path, "we");
+	for (uint32_t i = 0; f && i < corpus_size(); i++) {
+		p = (struct prog *)corpus_get(i);
+		prog_print(p, text, sizeof(text));
+		fputs(text, f);
+	}
+	if (f)
+		fclose(f);
+	if (!with_kcov)
+		return;
+	snprintf(path, sizeof(path), "%s/coverage.txt", out);
+	f = fopen(path, "we");
+	if (f) {
+		kcov_dump(f);
+		fclose(f);
+	}
+}
+
+/* ---- the cases ---- */
+
+static bool all_done(void)
+{
+	for (unsigned int i = 0; i < nr_threads; i++)
+		if (!threads[i].done)
+			return false;
+	return true;
+}
+
+static void coverage_of(const char *module)
+{
+	ok(kcov_places_in(module), "reaches %s: %u places", module,
+	   kcov_places_in(module));
+}
+
+static void any_calls_at_once(void)
+{
+	int64_t began = now_ms(), next = began + REPORT_MS;
+	int64_t until = began + seconds * 1000;
+	uint64_t programs, calls;
+	bool stuck = false;
+
+	pthread_barrier_init(&start, NULL, nr_threads);
+	for (unsigned int i = 0; i < nr_threads; i++) {
+		threads[i].id = i;
+		if (pthread_create(&threads[i].thread, NULL, run_thread,
+				   &threads[i]))
+			tap_bail("pthread_create");
+	}
+	while ((!seconds || now_ms() < until) && !stuck && !all_done()) {
+		usleep(100000);
+		world_janitor();
+		stuck = someone_is_stuck();
+		if (now_ms() >= next) {
+			report(began);
+			next += REPORT_MS;
+		}
+	}
+	stop = true;
+	while (!all_done() && !stuck) {
+		usleep(100000);
+		world_janitor();
+		stuck = someone_is_stuck();
+	}
+	report(began);
+	write_files();
+	if (!ok(!stuck, "no call hangs"))
+		tap_bail("a call hangs");
+	for (unsigned int i = 0; i < nr_threads; i++)
+		pthread_join(threads[i].thread, NULL);
+
+	sums(&programs, &calls);
+	ok(programs >= lowest, "at least %u programs have run", lowest);
+	if (!with_kcov) {
+		skip("this kernel has no KCOV", "coverage");
+		return;
+	}
+	coverage_of("barter");
+	coverage_of("barter_vfio_pci");
+	coverage_of("barter_dma");
+}
+
+/* The device and its driver are as they were, and nothing is left behind. */
+static void all_is_well_afterwards(void)
+{
+	volatile uint8_t *p;
+	uint8_t data[64];
+	int fd, edu;
+	bool none;
+
+	world_empty();
+	for (unsigned int i = 0; i < nr_devs; i++) {
+		WAIT_FOR(none, !buf_count(devs[i].bdf), 10000);
+		ok(none, "no buffer of device %u is left", i);
+	}
+	sysfs_write("", "/sys/module/barter/parameters/allow_host_bridges");
+	fixture_open();
+	is_errno(dev_reset(&mem), 0, "reset");
+	is_errno(dev_set_memory(&mem, true), 0, "memory on");
+	fill(bar, 77, 0, 4 * PAGE);
+	fd = buf_export1(&mem, BAR, 0, 4 * PAGE);
+	need(fd >= 0, "export");
+	is(buf_state(fd), BARTER_STATE_OK, "OK");
+	is(buf_reasons(fd), 0, "no reason left");
+	p = buf_map(fd, 0, 4 * PAGE, PROT_READ | PROT_WRITE);
+	need(p, "mmap");
+	is(differs(p, 77, 0, 4 * PAGE), -1, "all bytes are there");
+	edu = edu_open();
+	is_errno(edu_import(edu, fd), 0, "import");
+	is_errno(edu_copy(edu, 0, PAGE, data, sizeof(data), NULL), 0, "DMA");
+	ok(!memcmp(data, (void *)(p + PAGE), sizeof(data)), "the right bytes");
+	close(edu);
+	munmap((void *)p, 4 * PAGE);
+	close(fd);
+	fixture_close();
+}
+
+/* ---- options ---- */
+
+static void read_replay(const char *path)
+{
+	FILE *f = fopen(path, "re");
+	struct prog p;
+
+	if (!f)
+		tap_bail("%s: %s", path, strerror(errno));
+	while (prog_read(f, &p)) {
+		replay = realloc(replay, (nr_replay + 1) * sizeof(*replay));
+		if (!replay)
+			tap_bail("memory");
+		replay[nr_replay++] = p;
+	}
+	fclose(f);
+	if (!nr_replay)
+		tap_bail("%s: no program", path);
+}
+
+static void options(int argc, char **argv)
+{
+	static const struct option list[] = {
+		{ "seed", required_argument, NULL, 's' },
+		{ "time", required_argument, NULL, 't' },
+		{ "threads", required_argument, NULL, 'n' },
+		{ "replay", required_argument, NULL, 'r' },
+		{ "out", required_argument, NULL, 'o' },
+		{ "floor", required_argument, NULL, 'f' },
+		{ "random", no_argument, NULL, 'x' },
+		{ "log", no_argument, NULL, 'l' },
+		{ 0 }
+	};
+	const char *from_shell = getenv("FUZZ_SEED");
+	int c;
+
+	seed = from_shell && *from_shell ? strtoull(from_shell, NULL, 0) :
+		(uint64_t)time(NULL);
+	while ((c = getopt_long(argc, argv, "", list, NULL)) != -1) {
+		switch (c) {
+		case 's':
+			seed = strtoull(optarg, NULL, 0);
+			break;
+		case 't':
+			seconds = atoi(optarg);
+			break;
+		case 'n':
+			nr_threads = (unsigned int)atoi(optarg);
+			break;
+		case 'r':
+			read_replay(optarg);
+			break;
+		case 'o':
+			out = optarg;
+			break;
+		case 'f':
+			lowest = (unsigned int)atoi(optarg);
+			break;
+		case 'x':
+			with_feedback = false;
+			break;
+		case 'l':
+			with_log = true;
+			break;
+		default:
+			tap_bail("unknown option");
+		}
+	}
+	if (!nr_threads || nr_threads > MAX_THREADS)
+		tap_bail("1 to %d threads", MAX_THREADS);
+}
+
+int main(int argc, char **argv)
+{
+	prog_init();
+	options(argc, argv);
+	signal(SIGPIPE, SIG_IGN);
+	with_kcov = kcov_init();
+	diag("--seed %llu --time %d --threads %u, KCOV: %s",
+	     (unsigned long long)seed, seconds, nr_threads,
+	     with_kcov ? "yes" : "no");
+	world_init();
+	CASE_LIMIT(any_calls_at_once, (unsigned int)seconds + 120);
+	CASE(all_is_well_afterwards);
+	return tap_done();
+}

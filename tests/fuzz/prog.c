@@ -1,0 +1,383 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Copyright (c) 2026 the barter developers
+ *
+ * Programs: made at random, changed, kept, written and read as text.
+ */
+#define _GNU_SOURCE
+#include <linux/dma-buf.h>
+#include <linux/pci_regs.h>
+#include <linux/vfio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include <linux/barter-dma.h>
+#include <linux/barter.h>
+
+#include "../device/kmod/barter-test.h"
+#include "../device/lib/tap.h"
+#include "fuzz.h"
+
+/* ---- the calls ---- */
+
+static uint32_t total_weight;
+
+uint32_t nr_call_types(void)
+{
+	return nr_vfio_calls + nr_buf_calls + nr_memory_calls;
+}
+
+const struct call_type *call_type(uint32_t nr)
+{
+	if (nr < nr_vfio_calls)
+		return &vfio_calls[nr];
+	nr -= nr_vfio_calls;
+	if (nr < nr_buf_calls)
+		return &buf_calls[nr];
+	return &memory_calls[nr - nr_buf_calls];
+}
+
+void prog_init(void)
+{
+	for (uint32_t i = 0; i < nr_call_types(); i++)
+		total_weight += call_type(i)->weight;
+}
+
+/* ---- arguments ---- */
+
+#define PICK(r, list) ((list)[rng_below(r, sizeof(list) / sizeof(*(list)))])
+
+static const uint64_t edges[] = {
+	0, 1, 2, 3, 4, 7, 8, PAGE - 1, PAGE, PAGE + 1, 2 * PAGE, 16 * PAGE,
+	2 * MIB - PAGE, 2 * MIB, 16 * MIB - PAGE, 16 * MIB, 16 * MIB + PAGE,
+	64 * MIB - PAGE, 64 * MIB, 64 * MIB + 1, 64 * MIB + PAGE, 1ull << 31,
+	(1ull << 31) - 1, 1ull << 32, (1ull << 32) - 1, 1ull << 40, 1ull << 47,
+	1ull << 63, (1ull << 63) - 1, ~0ull, ~0ull - PAGE + 1, ~0ull << 12,
+};
+
+static const uint64_t counts[] = {
+	0, 15, 16, 17, 255, 256, 16384, 65535, 65536, 65537,
+	BARTER_MAX_RANGES - 1, BARTER_MAX_RANGES, BARTER_MAX_RANGES + 1,
+	1u << 31, ~0u,
+};
+
+static const uint64_t features[] = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 0xffff };
+
+static const uint64_t ops[] = {
+	VFIO_DEVICE_FEATURE_GET, VFIO_DEVICE_FEATURE_SET,
+	VFIO_DEVICE_FEATURE_PROBE,
+	VFIO_DEVICE_FEATURE_PROBE | VFIO_DEVICE_FEATURE_GET,
+	VFIO_DEVICE_FEATURE_PROBE | VFIO_DEVICE_FEATURE_SET,
+	VFIO_DEVICE_FEATURE_GET | VFIO_DEVICE_FEATURE_SET, 0, 1u << 31,
+};
+
+/* Of config space: what barter looks at, and the neighbourhood. */
+static const uint64_t config[] = {
+	PCI_COMMAND, PCI_COMMAND, PCI_COMMAND, PCI_COMMAND - 1, PCI_COMMAND + 1,
+	PCI_VENDOR_ID, PCI_STATUS, PCI_BASE_ADDRESS_0, PCI_BASE_ADDRESS_2,
+	PCI_BASE_ADDRESS_3, PCI_ROM_ADDRESS, PCI_CAPABILITY_LIST,
+	/* PM control, device control of QEMU's NVMe and root port children */
+	0x44, 0x64, 0x65, 0x88, 0x89, 0xe4, 0xe5,
+	0x40, 0x60, 0x80, 0xe0, 0xfc, 0xff, 0x100, 0xffc, 0xfff, 0x1000,
+};
+
+static const uint64_t commands[] = {
+	VFIO_GET_API_VERSION, VFIO_CHECK_EXTENSION, VFIO_SET_IOMMU,
+	VFIO_GROUP_GET_STATUS, VFIO_GROUP_SET_CONTAINER,
+	VFIO_GROUP_GET_DEVICE_FD, VFIO_DEVICE_GET_INFO,
+	VFIO_DEVICE_GET_REGION_INFO, VFIO_DEVICE_GET_IRQ_INFO,
+	VFIO_DEVICE_RESET, VFIO_DEVICE_GET_PCI_HOT_RESET_INFO,
+	VFIO_DEVICE_PCI_HOT_RESET, VFIO_DEVICE_IOEVENTFD, VFIO_DEVICE_FEATURE,
+	VFIO_IOMMU_GET_INFO, DMA_BUF_IOCTL_SYNC, DMA_BUF_SET_NAME_A,
+	BARTER_IOC_INFO, BARTER_IOC_ROUTE, _IO(BARTER_IOC_TYPE, 2),
+	_IOWR(BARTER_IOC_TYPE, 0, struct barter_info), BARTER_DMA_IOC_IMPORT,
+	BARTER_DMA_IOC_COPY, BARTER_DMA_IOC_STATUS, _IO(BARTER_DMA_IOC_TYPE, 3),
+};
+
+static const uint64_t advice[] = {
+	MADV_NORMAL, MADV_RANDOM, MADV_SEQUENTIAL, MADV_WILLNEED, MADV_DONTNEED,
+	MADV_FREE, MADV_REMOVE, MADV_DONTFORK, MADV_DOFORK, MADV_MERGEABLE,
+	MADV_HUGEPAGE, MADV_NOHUGEPAGE, MADV_DODUMP, MADV_WIPEONFORK, MADV_COLD,
+	MADV_PAGEOUT, 22 /* POPULATE_READ */, 23 /* POPULATE_WRITE */,
+	24 /* DONTNEED_LOCKED */, 25 /* COLLAPSE */,
+};
+
+/* A kind of fd, mostly the right one, and which of them. */
+static uint64_t make_fd(struct rng *r, unsigned int kind)
+{
+	if (kind == NR_KINDS || rng_percent(r, 5))
+		kind = rng_below(r, NR_KINDS + 3);
+	return kind | (uint64_t)rng_below(r, NR_FDS) << 8;
+}
+
+/* A place in a BAR or buffer: whole pages for the most part. */
+static uint64_t make_offset(struct rng *r)
+{
+	uint32_t how = rng_below(r, 100);
+
+	if (how < 30)
+		return rng_below(r, 16) * PAGE;
+	if (how < 60)
+		return rng_below(r, 64 * MIB / PAGE) * PAGE;
+	if (how < 75)
+		return rng_below(r, 32) * 2 * MIB;
+	if (how < 95)
+		return PICK(r, edges);
+	return rng_next(r) >> rng_below(r, 64);
+}
+
+static uint64_t make_length(struct rng *r)
+{
+	uint32_t how = rng_below(r, 100);
+
+	if (how < 40)
+		return (1 + rng_below(r, 16)) * PAGE;
+	if (how < 65)
+		return (1 + rng_below(r, 8)) * 2 * MIB;
+	if (how < 75)
+		return (1 + rng_below(r, 16 * MIB / PAGE)) * PAGE;
+	if (how < 95)
+		return PICK(r, edges);
+	return rng_next(r) >> rng_below(r, 64);
+}
+
+static uint64_t make_arg(struct rng *r, unsigned int kind)
+{
+	switch (kind) {
+	case A_DEV ... A_ANYFD:
+		return make_fd(r, kind - A_DEV);
+	case A_PTR:
+		return rng_percent(r, 93) ? 0 : rng_next(r) & 0xffff;
+	case A_SIZE:
+		return rng_percent(r, 93) ? 0 : rng_below(r, 12);
+	case A_BAR:
+		return rng_percent(r, 85) ? 2 : rng_percent(r, 50) ? 0 :
+			rng_percent(r, 90) ? rng_below(r, 10) : PICK(r, edges);
+	case A_OFFSET:
+		return make_offset(r);
+	case A_LENGTH:
+		return make_length(r);
+	case A_NR:
+		return rng_percent(r, 92) ? 1 + rng_below(r, 8) :
+			rng_percent(r, 70) ? rng_below(r, 1024) : PICK(r, counts);
+	case A_SEED:
+		return rng_next(r) >> 32;
+	case A_VALUE:
+		return rng_percent(r, 40) ? PICK(r, edges) :
+			rng_next(r) >> rng_below(r, 64);
+	case A_FLAGS:
+		return rng_percent(r, 80) ? 0 : rng_percent(r, 80) ?
+			rng_below(r, 16) : 1ull << rng_below(r, 64);
+	case A_SMALL:
+		return rng_below(r, 256);
+	case A_OPEN:
+		return rng_percent(r, 88) ? 02000002 :	/* O_RDWR | O_CLOEXEC */
+			rng_percent(r, 70) ? rng_below(r, 4) : rng_next(r);
+	case A_FEATURE:
+		return PICK(r, features);
+	case A_OP:
+		return PICK(r, ops);
+	case A_CONFIG:
+		return rng_percent(r, 85) ? PICK(r, config) : rng_below(r, 4200);
+	case A_CMD:
+		return rng_percent(r, 95) ? PICK(r, commands) : rng_next(r);
+	case A_PROT:
+		return rng_percent(r, 70) ? 3 : rng_below(r, 8);
+	case A_MAP:
+		return rng_percent(r, 85) ? MAP_SHARED : rng_below(r, 4) |
+			(rng_percent(r, 50) ? MAP_POPULATE : MAP_LOCKED);
+	case A_SLOT:
+		return rng_below(r, NR_SLOTS);
+	case A_ADVICE:
+		return PICK(r, advice);
+	case A_WHICH:
+		return rng_below(r, NR_DEVS);
+	case A_BDF:
+		return rng_percent(r, 80) ? rng_below(r, 8) : rng_next(r);
+	case A_MS:
+		return rng_below(r, 40);
+	}
+	return 0;
+}
+
+static void make_call(struct rng *r, struct call *c)
+{
+	uint32_t left = rng_below(r, total_weight);
+	const struct call_type *type;
+
+	for (c->nr = 0; left >= call_type(c->nr)->weight; c->nr++)
+		left -= call_type(c->nr)->weight;
+	type = call_type(c->nr);
+	memset(c->arg, 0, sizeof(c->arg));
+	for (unsigned int i = 0; i < MAX_ARGS && type->arg[i]; i++)
+		c->arg[i] = make_arg(r, type->arg[i]);
+}
+
+void prog_random(struct rng *r, struct prog *p)
+{
+	p->n = 1 + rng_below(r, MAX_CALLS);
+	for (uint32_t i = 0; i < p->n; i++)
+		make_call(r, &p->call[i]);
+}
+
+/* ---- changes ---- */
+
+static void change_arg(struct rng *r, struct call *c)
+{
+	const struct call_type *type = call_type(c->nr);
+	unsigned int n = 0, i;
+
+	while (n < MAX_ARGS && type->arg[n])
+		n++;
+	if (!n)
+		return;
+	i = rng_below(r, n);
+	switch (rng_below(r, 5)) {
+	case 0:
+		c->arg[i] += rng_percent(r, 50) ? 1 : -1ull;
+		break;
+	case 1:
+		c->arg[i] ^= 1ull << rng_below(r, 64);
+		break;
+	case 2:
+		c->arg[i] += rng_percent(r, 50) ? PAGE : -PAGE;
+		break;
+	default:
+		c->arg[i] = make_arg(r, type->arg[i]);
+	}
+}
+
+void prog_mutate(struct rng *r, struct prog *p, const struct prog *other)
+{
+	uint32_t at, n;
+
+	do {
+		at = rng_below(r, p->n);
+		switch (rng_below(r, 8)) {
+		case 0:		/* another's tail */
+			n = 1 + rng_below(r, other->n);
+			if (at + n > MAX_CALLS)
+				n = MAX_CALLS - at;
+			memcpy(&p->call[at], &other->call[other->n - n],
+			       n * sizeof(struct call));
+			p->n = at + n;
+			break;
+		case 1:
+		case 2:		/* one more */
+			if (p->n == MAX_CALLS)
+				break;
+			memmove(&p->call[at + 1], &p->call[at],
+				(p->n - at) * sizeof(struct call));
+			if (rng_percent(r, 80))
+				make_call(r, &p->call[at]);
+			p->n++;
+			break;
+		case 3:		/* one less */
+			if (p->n == 1)
+				break;
+			p->n--;
+			memmove(&p->call[at], &p->call[at + 1],
+				(p->n - at) * sizeof(struct call));
+			break;
+		default:
+			change_arg(r, &p->call[at]);
+		}
+	} while (rng_percent(r, 50));
+}
+
+/* ---- text ---- */
+
+size_t prog_print(const struct prog *p, char *text, size_t size)
+{
+	size_t n = 0;
+
+	for (uint32_t i = 0; i < p->n && n + 200 < size; i++) {
+		const struct call_type *type = call_type(p->call[i].nr);
+
+		n += (size_t)sprintf(text + n, "%s", type->name);
+		for (unsigned int k = 0; k < MAX_ARGS && type->arg[k]; k++)
+			n += (size_t)sprintf(text + n, " 0x%llx",
+				(unsigned long long)p->call[i].arg[k]);
+		text[n++] = '\n';
+	}
+	text[n++] = '\n';
+	text[n] = 0;
+	return n;
+}
+
+static void read_call(char *line, struct call *c)
+{
+	char *save, *word = strtok_r(line, " \n", &save);
+
+	memset(c, 0, sizeof(*c));
+	while (c->nr < nr_call_types() && strcmp(word, call_type(c->nr)->name))
+		c->nr++;
+	if (c->nr == nr_call_types())
+		tap_bail("there is no call '%s'", word);
+	for (unsigned int i = 0; i < MAX_ARGS; i++) {
+		word = strtok_r(NULL, " \n", &save);
+		if (!word)
+			break;
+		c->arg[i] = strtoull(word, NULL, 0);
+	}
+}
+
+bool prog_read(FILE *f, struct prog *p)
+{
+	char line[400];
+
+	p->n = 0;
+	while (fgets(line, sizeof(line), f)) {
+		if (line[0] == '#')
+			continue;
+		if (line[0] == '\n' && p->n)
+			return true;
+		if (line[0] != '\n' && p->n < MAX_CALLS)
+			read_call(line, &p->call[p->n++]);
+	}
+	return p->n;
+}
+
+/* ---- the corpus ---- */
+
+#define MAX_CORPUS	8192
+
+static struct prog corpus[MAX_CORPUS];
+static uint32_t ours_list[MAX_CORPUS];
+static uint32_t nr_corpus, nr_ours;
+static pthread_mutex_t corpus_lock = PTHREAD_MUTEX_INITIALIZER;
+
+void corpus_add(const struct prog *p, bool ours)
+{
+	pthread_mutex_lock(&corpus_lock);
+	if (nr_corpus < MAX_CORPUS) {
+		corpus[nr_corpus] = *p;
+		if (ours) {
+			ours_list[nr_ours] = nr_corpus;
+			__atomic_store_n(&nr_ours, nr_ours + 1, __ATOMIC_RELEASE);
+		}
+		__atomic_store_n(&nr_corpus, nr_corpus + 1, __ATOMIC_RELEASE);
+	}
+	pthread_mutex_unlock(&corpus_lock);
+}
+
+uint32_t corpus_size(void)
+{
+	return __atomic_load_n(&nr_corpus, __ATOMIC_ACQUIRE);
+}
+
+const struct prog *corpus_get(uint32_t i)
+{
+	return &corpus[i];
+}
+
+const struct prog *corpus_pick(struct rng *r)
+{
+	uint32_t ours = __atomic_load_n(&nr_ours, __ATOMIC_ACQUIRE);
+	uint32_t all = corpus_size();
+
+	if (ours && rng_percent(r, 75))
+		return &corpus[ours_list[rng_below(r, ours)]];
+	return all ? &corpus[rng_below(r, all)] : NULL;
+}

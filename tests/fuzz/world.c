@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Copyright (c) 2026 the barter developers
+ *
+ * What all threads work on: fds by kind, places for mappings, devices.
+ *
+ * An fd leaves its place before it is closed, so that it is closed once; a call
+ * that still uses the number then meets EBADF or another of our fds. Mappings
+ * are made in an address range of their own, far below where the C library gets
+ * memory from: whatever is unmapped or written there is a mapping's.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/vfio.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "../device/lib/pci.h"
+#include "../device/lib/proc.h"
+#include "../device/lib/tap.h"
+#include "fuzz.h"
+
+#define ARENA		((uint8_t *)0x100000000000ul)
+#define STUCK_MS	1500	/* how long an importer may hold on to memory */
+
+struct device devs[NR_DEVS];
+unsigned int nr_devs;
+const char *edu_name;
+
+static int fds[NR_KINDS][NR_FDS];
+static int64_t born[NR_FDS];		/* of K_TEST */
+static uint32_t next_fd[NR_KINDS];
+/* A device is being taken from its driver, which waits for all to let go. */
+static volatile bool draining;
+static pthread_mutex_t rebind_lock = PTHREAD_MUTEX_INITIALIZER;
+
+int quiet_write(const char *text, const char *fmt, ...)
+{
+	char path[256];
+	va_list ap;
+	int fd, ret = 0;
+
+	va_start(ap, fmt);
+	vsnprintf(path, sizeof(path), fmt, ap);
+	va_end(ap);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (write(fd, text, strlen(text)) < 0)
+		ret = -errno;
+	close(fd);
+	return ret;
+}
+
+/* ---- fds ---- */
+
+int fd_get(uint64_t arg)
+{
+	static const int odd[] = { -1, 0x7fffffff, -100 };
+	unsigned int kind = arg & 0xff, from = arg >> 8 & 0xff;
+
+	if (kind >= NR_KINDS)
+		return odd[kind % 3];
+	for (unsigned int i = 0; i < NR_FDS; i++) {
+		int fd = __atomic_load_n(&fds[kind][(from + i) % NR_FDS],
+					 __ATOMIC_RELAXED);
+
+		if (fd >= 0)
+			return fd;
+	}
+	return -1;
+}
+
+bool fd_none(enum fd_kind kind)
+{
+	return fd_get(kind) < 0;
+}
+
+static void take_out(unsigned int kind, unsigned int i)
+{
+	int fd = __atomic_exchange_n(&fds[kind][i], -1, __ATOMIC_SEQ_CST);
+
+	if (fd >= 0)
+		close(fd);
+}
+
+static bool keeps_device(unsigned int kind)
+{
+	return kind == K_DEV || kind == K_GROUP || kind == K_CONTAINER;
+}
+
+long fd_put(enum fd_kind kind, int fd)
+{
+	unsigned int i;
+	int old;
+
+	if (fd < 0)
+		return -errno;
+	i = __atomic_fetch_add(&next_fd[kind], 1, __ATOMIC_RELAXED) % NR_FDS;
+	if (kind == K_TEST)
+		born[i] = now_ms();
+	old = __atomic_exchange_n(&fds[kind][i], fd, __ATOMIC_SEQ_CST);
+	if (old >= 0)
+		close(old);
+	if (draining && keeps_device(kind))
+		take_out(kind, i);
+	return fd;
+}
+
+long fd_close(uint64_t arg)
+{
+	unsigned int kind = arg & 0xff;
+
+	/* Those of K_OTHER come from world_init() alone. */
+	if (kind >= K_OTHER)
+		return -EBADF;
+	take_out(kind, (arg >> 8) % NR_FDS);
+	return 0;
+}
+
+long fd_dup(uint64_t arg)
+{
+	unsigned int kind = arg & 0xff;
+
+	if (kind >= NR_KINDS)
+		return -EBADF;
+	return fd_put(kind, fcntl(fd_get(arg), F_DUPFD_CLOEXEC, 0));
+}
+
+/* ---- mappings ---- */
+
+void *slot_address(uint64_t slot)
+{
+	return ARENA + slot % NR_SLOTS * SLOT_SIZE;
+}
+
+/* An empty file, not to be written: whatever is done to it costs no memory. */
+static int empty_file = -1;
+
+static void reserve(unsigned int first, unsigned int n)
+{
+	void *p = slot_address(first);
+
+	if (mmap(p, n * SLOT_SIZE, PROT_NONE, MAP_SHARED | MAP_FIXED,
+		 empty_file, 0) != p)
+		tap_bail("room for mappings: %s", strerror(errno));
+}
+
+/* ---- devices ---- */
+
+static int group_path(const struct device *d, char *path, size_t size)
+{
+	int nr = pci_group(d->bdf);
+
+	snprintf(path, size, "/dev/vfio/%d", nr);
+	return nr;
+}
+
+long dev_open_any(unsigned int which)
+{
+	const struct device *d = &devs[which % nr_devs];
+	int group, container, fd;
+	char path[64];
+
+	if (draining)
+		return -EBUSY;
+	group_path(d, path, sizeof(path));
+	group = open(path, O_RDWR | O_CLOEXEC);
+	if (group >= 0) {
+		container = open("/dev/vfio/vfio", O_RDWR | O_CLOEXEC);
+		if (!ioctl(group, VFIO_GROUP_SET_CONTAINER, &container))
+			ioctl(container, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU);
+		fd = ioctl(group, VFIO_GROUP_GET_DEVICE_FD, d->bdf);
+		fd_put(K_CONTAINER, container);
+		fd_put(K_GROUP, group);
+		return fd_put(K_DEV, fd);
+	}
+	/* A group can be opened once: it may be one of ours. */
+	for (unsigned int i = 0; i < NR_FDS; i++) {
+		group = __atomic_load_n(&fds[K_GROUP][i], __ATOMIC_RELAXED);
+		fd = group < 0 ? -1 :
+			ioctl(group, VFIO_GROUP_GET_DEVICE_FD, d->bdf);
+		if (fd >= 0)
+			return fd_put(K_DEV, fd);
+	}
+	return -EBUSY;
+}
+
+static void drain(void)
+{
+	for (unsigned int i = 0; i < NR_FDS; i++) {
+		take_out(K_DEV, i);
+		take_out(K_GROUP, i);
+		take_out(K_CONTAINER, i);
+	}
+	reserve(0, DEV_SLOTS);
+}
+
+static int give_to_lender(const struct device *d)
+{
+	int ret;
+
+	ret = quiet_write(pci_lender(), "/sys/bus/pci/devices/%s/driver_override",
+			  d->bdf);
+	return ret ?: quiet_write(d->bdf, "/sys/bus/pci/drivers_probe");
+}
+
+long dev_rebind(unsigned int which, bool unplug)
+{
+	const struct device *d = &devs[which % nr_devs];
+	long ret;
+
+	if (pthread_mutex_trylock(&rebind_lock))
+		return -EBUSY;
+	draining = true;
+	drain();
+	/* Only ivshmem: the rescan would find the NVMe's own driver. */
+	if (unplug && which % nr_devs < 2) {
+		ret = quiet_write("1", "/sys/bus/pci/devices/%s/remove", d->bdf);
+		quiet_write("1", "/sys/bus/pci/rescan");
+	} else {
+		ret = quiet_write(d->bdf, "/sys/bus/pci/devices/%s/driver/unbind",
+				  d->bdf);
+	}
+	give_to_lender(d);
+	draining = false;
+	pthread_mutex_unlock(&rebind_lock);
+	return ret;
+}
+
+/* ---- all of it ---- */
+
+static void add_device(const char *bdf)
+{
+	int ret;
+
+	if (!bdf || nr_devs == NR_DEVS)
+		return;
+	ret = pci_bind(bdf, pci_lender());
+	if (ret)
+		tap_bail("bind %s: %s", bdf, strerror(-ret));
+	snprintf(devs[nr_devs++].bdf, sizeof(devs[0].bdf), "%.15s", bdf);
+}
+
+void world_init(void)
+{
+	char path[64];
+	int fd = memfd_create("empty", MFD_CLOEXEC);
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	empty_file = open(path, O_RDONLY | O_CLOEXEC);
+	close(fd);
+	memset(fds, 0xff, sizeof(fds));
+	if (mmap(ARENA, SLOT_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS |
+		 MAP_FIXED_NOREPLACE, -1, 0) != ARENA)
+		tap_bail("room for mappings: %s", strerror(errno));
+	reserve(0, NR_SLOTS);
+	add_device(getenv("VM_VRAM0"));
+	add_device(getenv("VM_VRAM1"));
+	add_device(getenv("VM_NVME"));
+	if (!nr_devs)
+		tap_bail("no device: VM_VRAM0 is not set");
+	edu_name = getenv("VM_EDU");
+
+	/* What is no fd of ours, to be given where one of ours belongs. */
+	fd_put(K_OTHER, memfd_create("fuzz", MFD_CLOEXEC));
+	fd_put(K_OTHER, eventfd(0, EFD_CLOEXEC));
+	fd_put(K_OTHER, open("/dev/null", O_RDWR | O_CLOEXEC));
+	fd_put(K_OTHER, open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+	fd_put(K_OTHER, open("/dev/barter", O_PATH | O_CLOEXEC));
+}
+
+void world_empty(void)
+{
+	for (unsigned int kind = 0; kind < NR_KINDS; kind++)
+		for (unsigned int i = 0; i < NR_FDS; i++)
+			take_out(kind, i);
+	reserve(0, NR_SLOTS);
+}
+
+void world_janitor(void)
+{
+	int64_t now = now_ms();
+
+	if (draining)
+		drain();
+	for (unsigned int i = 0; i < NR_FDS; i++)
+		if (fds[K_TEST][i] >= 0 && now - born[i] > STUCK_MS)
+			take_out(K_TEST, i);
+}
