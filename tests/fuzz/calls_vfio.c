@@ -28,6 +28,12 @@ static long c_open(struct thread *t, const uint64_t *a)
 	return dev_open_any((unsigned int)(a[0] % nr_devs));
 }
 
+static long c_open_cdev(struct thread *t, const uint64_t *a)
+{
+	(void)t;
+	return dev_open_cdev((unsigned int)(a[0] % nr_devs));
+}
+
 static long c_group(struct thread *t, const uint64_t *a)
 {
 	struct vfio_group_status status = {
@@ -385,8 +391,30 @@ static long c_dma_map(struct thread *t, const uint64_t *a)
 	return ret;
 }
 
+/* iommufd as an importer; it knows the kernel's own exporter only. */
+static long c_map_file(struct thread *t, const uint64_t *a)
+{
+	struct {
+		uint32_t size, flags, ioas_id;
+		int32_t fd;
+		uint64_t start, length, iova;
+	} arg = {
+		.size = (uint32_t)size_of(a[4], sizeof(arg)),
+		.flags = 7,	/* at this address, to read and write */
+		.ioas_id = 1 + a[5] % 2,
+		.fd = fd_get(a[1]),
+		.start = a[2],
+		.length = a[3],
+		.iova = a[2],
+	};
+
+	return RESULT(ioctl(fd_get(a[0]), _IO(';', 0x8f),
+			    place(t, 0, &arg, sizeof(arg))));
+}
+
 const struct call_type vfio_calls[] = {
 	{ "open", c_open, 20, { A_WHICH } },
+	{ "open_cdev", c_open_cdev, 3, { A_WHICH } },
 	{ "group", c_group, 6, { A_GROUP, A_SIZE, A_PTR, A_SMALL, A_CONTAINER } },
 	{ "export", c_export, 60, { A_DEV, A_SIZE, A_BAR, A_NR, A_SEED, A_OPEN,
 				    A_PTR, A_SMALL } },
@@ -409,6 +437,8 @@ const struct call_type vfio_calls[] = {
 	{ "rebind_edu", c_rebind_edu, 1, { A_WHICH } },
 	{ "dma_map", c_dma_map, 4, { A_CONTAINER, A_SLOT, A_OFFSET, A_LENGTH,
 				     A_SIZE, A_PTR } },
+	{ "map_file", c_map_file, 3, { A_CONTAINER, A_BUF, A_OFFSET, A_LENGTH,
+				       A_SIZE, A_SMALL } },
 };
 
 const unsigned int nr_vfio_calls = sizeof(vfio_calls) / sizeof(*vfio_calls);

@@ -23,6 +23,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/types.h>
 
 #include "../device/lib/access.h"
 
@@ -149,6 +150,7 @@ bool fd_none(enum fd_kind kind);
 void *slot_address(uint64_t slot);
 /* Open a device by its group; takes part in everybody's container. */
 long dev_open_any(unsigned int which);
+long dev_open_cdev(unsigned int which);
 /* Take the device from its driver and give it back. */
 long dev_rebind(unsigned int which, bool unplug);
 /* Write a file of sysfs; 0 or -errno. */
@@ -167,6 +169,7 @@ struct kcov {
 struct thread {
 	unsigned int id;
 	pthread_t thread;
+	pid_t tid;
 	struct rng rng;
 	uint8_t *area;		/* AREA_PAGES pages; the next one is a hole */
 	uint8_t *read_only;	/* the same pages, not to be written */

@@ -34,7 +34,7 @@
 #include "fuzz.h"
 
 #define REPORT_MS	10000
-#define STUCK_LIMIT_MS	40000	/* the kernel's own limit is 60 s */
+#define STUCK_LIMIT_MS	45000	/* the kernel's own limit for a wait is 60 s */
 
 static uint64_t seed;
 static int seconds = 60;
@@ -46,6 +46,7 @@ static uint32_t nr_replay;
 
 static struct thread threads[MAX_THREADS];
 static volatile bool stop;
+static int scale = 1;		/* this kernel is so many times slower */
 static pthread_barrier_t start;
 
 /* ---- a thread ---- */
@@ -143,6 +144,7 @@ static void *run_thread(void *arg)
 	struct thread *t = arg;
 	unsigned int fresh, ours;
 
+	t->tid = gettid();
 	make_area(t);
 	if (with_kcov)
 		kcov_thread(&t->kcov);
@@ -190,6 +192,20 @@ static void report(int64_t began)
 	     kcov_places(), kcov_places_in(NULL), corpus_size());
 }
 
+static void print_stack(pid_t tid)
+{
+	char path[64], text[2048];
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/stack", tid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = read(fd, text, sizeof(text) - 1);
+	text[n > 0 ? n : 0] = 0;
+	close(fd);
+	diag("%s", text);
+}
+
 /* Name whoever has been in one call for too long, and say with what. */
 static bool someone_is_stuck(void)
 {
@@ -200,12 +216,15 @@ static bool someone_is_stuck(void)
 		struct thread *t = &threads[i];
 		const char *doing = t->doing;
 
-		if (!doing || now_ms() - t->since < STUCK_LIMIT_MS)
+		if (!doing || now_ms() - t->since < STUCK_LIMIT_MS * scale)
 			continue;
 		prog_print(&t->prog, text, sizeof(text));
 		diag("thread %u has been in '%s' for %lld s, its program:\n%s",
 		     i, doing, (long long)(now_ms() - t->since) / 1000, text);
 		any = true;
+		/* Whoever is in its way is among the others. */
+		for (unsigned int k = 0; k < nr_threads; k++)
+			print_stack(threads[k].tid);
 	}
 	return any;
 }
@@ -432,6 +451,8 @@ static void options(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+	if (getenv("BARTER_TIME_SCALE"))
+		scale = atoi(getenv("BARTER_TIME_SCALE"));
 	prog_init();
 	options(argc, argv);
 	signal(SIGPIPE, SIG_IGN);
@@ -440,7 +461,7 @@ int main(int argc, char **argv)
 	     (unsigned long long)seed, seconds, nr_threads,
 	     with_kcov ? "yes" : "no");
 	world_init();
-	CASE_LIMIT(any_calls_at_once, (unsigned int)seconds + 120);
+	CASE_LIMIT(any_calls_at_once, (unsigned int)seconds + 180);
 	CASE(all_is_well_afterwards);
 	return tap_done();
 }

@@ -10,6 +10,7 @@
  * memory from: whatever is unmapped or written there is a mapping's.
  */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/vfio.h>
@@ -21,6 +22,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "../../lib/iommufd_abi.h"
 #include "../device/lib/pci.h"
 #include "../device/lib/proc.h"
 #include "../device/lib/tap.h"
@@ -190,6 +192,41 @@ long dev_open_any(unsigned int which)
 			return fd_put(K_DEV, fd);
 	}
 	return -EBUSY;
+}
+
+/* The device's own file, where the kernel has such, and an iommufd for it. */
+long dev_open_cdev(unsigned int which)
+{
+	struct barter_ioas_alloc alloc = { .size = sizeof(alloc) };
+	struct barter_vfio_bind bind = { .argsz = sizeof(bind) };
+	struct barter_vfio_attach attach = { .argsz = sizeof(attach) };
+	char path[300];
+	struct dirent *e;
+	int fd = -1;
+	DIR *dir;
+
+	if (draining)
+		return -EBUSY;
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/vfio-dev",
+		 devs[which % nr_devs].bdf);
+	dir = opendir(path);
+	while (dir && fd < 0 && (e = readdir(dir))) {
+		snprintf(path, sizeof(path), "/dev/vfio/devices/%s", e->d_name);
+		if (e->d_name[0] != '.')
+			fd = open(path, O_RDWR | O_CLOEXEC);
+	}
+	if (dir)
+		closedir(dir);
+	if (fd < 0)
+		return -errno;
+	bind.iommufd = open("/dev/iommu", O_RDWR | O_CLOEXEC);
+	if (!ioctl(bind.iommufd, BARTER_IOMMU_IOAS_ALLOC, &alloc) &&
+	    !ioctl(fd, BARTER_VFIO_BIND_IOMMUFD, &bind)) {
+		attach.pt_id = alloc.out_ioas_id;
+		ioctl(fd, BARTER_VFIO_ATTACH_IOMMUFD, &attach);
+	}
+	fd_put(K_CONTAINER, bind.iommufd);
+	return fd_put(K_DEV, fd);
 }
 
 static void drain(void)
