@@ -52,7 +52,8 @@
  * @out_id: the importer
  *
  * Errors: EINVAL, EBADF, ENODEV (no such PCI device), EBUSY (user space owns the
- * device's DMA, as under vfio-pci), EIO (mask not possible), ENOSPC.
+ * device's DMA, as under vfio-pci, or a driver is being bound or unbound), EIO
+ * (mask not possible), ENOSPC.
  */
 struct barter_test_attach {
 	__s32 dmabuf_fd;

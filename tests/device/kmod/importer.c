@@ -231,9 +231,17 @@ int importer_attach(struct test_file *file, struct barter_test_attach *req)
 	ret = importer_find_device(imp, req);
 	if (ret)
 		goto err_free;
+	/*
+	 * An unbind holds this lock from when it tells us to let go until the
+	 * driver is gone; whoever came in between would stay.
+	 */
+	if (!device_trylock(imp->dev)) {
+		ret = -EBUSY;
+		goto err_free;
+	}
 	ret = importer_set_limits(imp, req);
 	if (ret)
-		goto err_free;
+		goto err_unlock;
 
 	if (req->flags & BARTER_TEST_F_STATIC)
 		ops = NULL;
@@ -242,12 +250,15 @@ int importer_attach(struct test_file *file, struct barter_test_attach *req)
 	attach = dma_buf_dynamic_attach(dmabuf, imp->dev, ops, ops ? imp : NULL);
 	ret = PTR_ERR_OR_ZERO(attach);
 	if (ret)
-		goto err_free;
+		goto err_unlock;
 	imp->attach = attach;
 	rcu_assign_pointer(file->importers[id], imp);
 	req->out_id = id;
+	device_unlock(imp->dev);
 	return 0;
 
+err_unlock:
+	device_unlock(imp->dev);
 err_free:
 	importer_free(imp);
 	return ret;
