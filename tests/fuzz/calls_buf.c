@@ -73,7 +73,7 @@ static long c_poll(struct thread *t, const uint64_t *a)
 	struct pollfd p = { .fd = fd_get(a[0]), .events = (short)a[1] };
 
 	(void)t;
-	return RESULT(poll(&p, 1, (int)a[2]));
+	return RESULT(poll(&p, 1, (int)(a[2] % MAX_MS)));
 }
 
 static long c_read_write(struct thread *t, const uint64_t *a)
@@ -313,7 +313,7 @@ static long c_test_attach(struct thread *t, const uint64_t *a)
 		.flags = (uint32_t)a[2] & 0x1f,
 		.dma_bits = a[3] < 240 ? 0 : (uint16_t)(20 + a[3] % 45),
 		.max_segment = a[3] < 200 ? 0 : 1u << a[3] % 32,
-		.delay_ms = (uint32_t)a[4],
+		.delay_ms = (uint32_t)(a[4] % MAX_MS),
 	};
 
 	/* Mostly edu: what VFIO owns cannot import. */
@@ -343,7 +343,7 @@ static long c_import(struct thread *t, const uint64_t *a)
 	struct barter_test_attach arg = {
 		.dmabuf_fd = fd_get(a[0]),
 		.flags = flags[a[1] % 4],
-		.delay_ms = (uint32_t)a[2],
+		.delay_ms = (uint32_t)(a[2] % MAX_MS),
 	};
 	struct barter_test_map map = { .direction = a[1] / 4 % 3 };
 	int fd = open("/dev/barter-test", O_RDWR | O_CLOEXEC);

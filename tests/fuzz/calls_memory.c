@@ -229,7 +229,7 @@ static long c_reach(struct thread *t, const uint64_t *a)
 
 static long c_killed(struct thread *t, const uint64_t *a)
 {
-	t->kill_ms = 1 + (unsigned int)(a[0] % 40);
+	t->kill_ms = 1 + (unsigned int)(a[0] % MAX_MS);
 	return 0;
 }
 

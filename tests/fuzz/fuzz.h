@@ -32,6 +32,7 @@
 #define MAX_THREADS	16
 #define MAX_TYPES	80
 #define NR_DEVS		3
+#define MAX_MS		40	/* of what is made to wait */
 
 /* ---- random numbers ---- */
 

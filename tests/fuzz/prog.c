@@ -196,7 +196,7 @@ static uint64_t make_arg(struct rng *r, unsigned int kind)
 	case A_BDF:
 		return rng_percent(r, 80) ? rng_below(r, 8) : rng_next(r);
 	case A_MS:
-		return rng_below(r, 40);
+		return rng_below(r, MAX_MS);
 	}
 	return 0;
 }
