@@ -5,15 +5,16 @@
  * What differs between the kernels that barter supports, in one place.
  *
  * Force-included before every source file; the rest of the tree has no version
- * test. BARTER_HAVE_* come from the header probes in probe.mk.
+ * test. BARTER_HAVE_* come from the header probes in probe.sh.
  */
 #ifndef BARTER_COMPAT_H
 #define BARTER_COMPAT_H
 
 #include <linux/version.h>
 
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 12, 0)
-#error "barter needs Linux 6.12 or newer"
+/* Which kernels are supported is said in META, and checked by probe.sh. */
+#ifndef BARTER_PROBED
+#error "nobody has asked this kernel's headers: build with barter's Kbuild"
 #endif
 
 #include <linux/dma-buf.h>

@@ -1,28 +1,22 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# What the kernel's headers have, asked of the headers themselves: distributions
-# carry features back, so version numbers lie. Each probe that matches adds
-# -DBARTER_HAVE_NAME. Included from Kbuild; needs $(srctree).
+# What the kernel's headers have, as -DBARTER_HAVE_NAME in $(barter-probes). Stops
+# the build for a kernel that META does not list, and where the headers can't be
+# asked. probe.sh does the asking; its log stays in the build folder, probes.log.
+# Included from Kbuild; needs $(srctree), $(objtree), $(obj).
 #
-# A probe is a fixed string that must occur in a header. Two sentinels guard the
-# probing itself: one that every kernel has, one that none has.
+# BARTER_ANY_KERNEL=1 on make's command line lets any kernel through.
 
-# $(call barter-probe,NAME,header below include/,string without brackets)
-barter-probe = $(shell grep -qF -e '$(3)' $(srctree)/include/$(2) 2>/dev/null \
-		 && echo -DBARTER_HAVE_$(1))
+barter-probe-dir := $(patsubst %/,%,$(dir $(lastword $(MAKEFILE_LIST))))
+barter-probes := $(shell $(CONFIG_SHELL) $(barter-probe-dir)/probe.sh \
+	$(srctree)/include $(objtree)/include/generated/uapi/linux/version.h \
+	$(obj)/probes.log $(BARTER_ANY_KERNEL))
 
-ifeq ($(call barter-probe,SANE,linux/dma-buf.h,struct dma_buf_ops),)
-$(error barter: cannot read the kernel headers below $(srctree)/include)
+ifeq ($(strip $(barter-probes)),)
+$(error barter: the header probes, $(barter-probe-dir)/probe.sh, did not run)
 endif
-ifneq ($(call barter-probe,INSANE,linux/dma-buf.h,barter_no_kernel_has_this),)
-$(error barter: header probes answer yes to everything)
+ifneq ($(filter error:,$(barter-probes)),)
+$(error barter: $(filter-out error:,$(barter-probes)))
 endif
 
-barter-probes := \
-	$(call barter-probe,INVALIDATE_MAPPINGS,linux/dma-buf.h,invalidate_mappings) \
-	$(call barter-probe,FENCE_DRIVER_NAME,linux/dma-fence.h,dma_fence_driver_name) \
-	$(call barter-probe,DMA_IOVA,linux/dma-mapping.h,dma_iova_link) \
-	$(call barter-probe,VFIO_GET_IOMAP,linux/vfio_pci_core.h,vfio_pci_core_get_iomap) \
-	$(call barter-probe,VFIO_MATCH_TOKEN_UUID,linux/vfio.h,match_token_uuid) \
-	$(call barter-probe,VFIO_REGION_INFO_CAPS,linux/vfio.h,get_region_info_caps) \
-	$(call barter-probe,VFIO_PASID_IOAS,linux/vfio.h,pasid_attach_ioas)
+clean-files += probes.log
