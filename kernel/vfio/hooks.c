@@ -37,7 +37,7 @@ bool barter_vfio_memory_on(const struct barter_vfio *bv)
 	const struct vfio_pci_core_device *core = &bv->core;
 	u16 command = le16_to_cpup((__le16 *)&core->vconfig[PCI_COMMAND]);
 
-	if (core->pdev->current_state >= PCI_D3hot)
+	if ((__force int)core->pdev->current_state >= (__force int)PCI_D3hot)
 		return false;
 	return core->pdev->no_command_memory || command & PCI_COMMAND_MEMORY;
 }
