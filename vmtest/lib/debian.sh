@@ -13,6 +13,12 @@ debian_apt_opts=(-o APT::Sandbox::User="$(id -un)" -o Acquire::Retries=3)
 # Suites that have carried newer kernels for Debian 12, after the configured ones.
 readonly DEBIAN_EXTRA_SUITES='bookworm bookworm-security bookworm-backports'
 
+# debian_mirrors: the archives that this machine's apt uses, as URIs that end in /.
+debian_mirrors() {
+	apt-get update --print-uris 2>/dev/null |
+		sed -n "s|^'\(.*/\)dists/.*/InRelease'.*|\1|p" | sort -u
+}
+
 # debian_own_index: switch every later apt call to an index of our own.
 debian_own_index() { debian_read_index own "$cache_dir/apt" "$DEBIAN_EXTRA_SUITES"; }
 
@@ -25,9 +31,7 @@ debian_read_index() {
 	mkdir -p "$dir/lists/partial" "$dir/parts"
 	step "reading the mirror's package index into $dir"
 	: >"$dir/sources.list.new"
-	apt-get update --print-uris 2>/dev/null |
-		sed -n "s|^'\(.*/\)dists/.*/InRelease'.*|\1|p" | sort -u |
-	while read -r uri; do
+	debian_mirrors | while read -r uri; do
 		for suite in $suites; do
 			case "$uri $suite" in
 			*debian-security/*' '*-security) ;;

@@ -13,14 +13,22 @@ readonly TOOLCHAIN_TOOLS='binutils make gawk bash dash coreutils sed grep findut
 # toolchain_packages RELEASE: NAME=VERSION of all that belongs into the toolchain of
 # a kernel; false if something of it or of the kernel's headers can't be had.
 toolchain_packages() {
+	local plan
+
+	plan=$(toolchain_plan "linux-headers-$1") || return
+	grep -v '^linux-' <<<"$plan"
+}
+
+# toolchain_plan PACKAGE...: NAME=VERSION of these and of all that they depend on.
+toolchain_plan() {
 	local plan status=$debian_root/status
 
 	: >"$status"
 	plan=$(LC_ALL=C apt-get "${debian_apt_opts[@]}" -o Dir::State::status="$status" \
 		-o Dir::Etc::preferences=/dev/null -o Dir::Etc::preferencesparts=/dev/null \
 		-o APT::Architecture=amd64 -o APT::Install-Recommends=false -s -y \
-		install "linux-headers-$1" $TOOLCHAIN_TOOLS 2>/dev/null) || return
-	sed -n 's/^Inst \([^ ]*\) (\([^ ]*\) .*/\1=\2/p' <<<"$plan" | grep -v '^linux-' | sort
+		install "$@" $TOOLCHAIN_TOOLS 2>/dev/null) || return
+	sed -n 's/^Inst \([^ ]*\) (\([^ ]*\) .*/\1=\2/p' <<<"$plan" | sort
 }
 
 # kernel_packages RELEASE: the packages that make up a kernel's image: one in some
@@ -48,7 +56,7 @@ toolchain_ensure() {
 		debian_unpack "$toolchain_dir" "$@"
 		(cd "$toolchain_dir/usr/share" && rm -rf doc man info locale)
 		# What the packages' scripts would have done.
-		for program in awk:gawk sh:dash; do
+		for program in awk:gawk sh:dash which:which.debianutils; do
 			[ -e "$toolchain_dir/usr/bin/${program%:*}" ] ||
 				ln -s "${program#*:}" "$toolchain_dir/usr/bin/${program%:*}"
 		done
