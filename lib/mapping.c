@@ -82,7 +82,7 @@ int barter_map_aligned(int fd, uint64_t file_offset, uint64_t align_offset,
 	if (start > base)
 		munmap(reserved, start - base);
 	if (end > start + length)
-		munmap((void *)(start + length), end - (start + length));
+		munmap((char *)got + length, end - start - length);
 	*address = got;
 	return 0;
 }
