@@ -35,12 +35,13 @@
 #define BARTER_TEST_F_NO_P2P	(1U << 2) /* dynamic, allow_peer2peer false */
 #define BARTER_TEST_F_STUCK	(1U << 3) /* keeps the mapping until LETGO */
 #define BARTER_TEST_F_SLOW	(1U << 4) /* unmaps from a work item, delay_ms later */
+#define BARTER_TEST_F_MUTE	(1U << 5) /* importer ops without that callback, from 7.1 */
 
 /**
  * struct barter_test_attach - BARTER_TEST_IOC_ATTACH
  * @dmabuf_fd: what to attach to; kept open by the importer
- * @flags: BARTER_TEST_F_*; STATIC goes with none of the three that follow it,
- *	STUCK not with SLOW
+ * @flags: BARTER_TEST_F_*; STATIC goes with none of those that follow it, STUCK
+ *	not with SLOW, MUTE with none but PLATFORM
  * @domain: the importing device; any PCI device, with or without a driver. All
  *	three 0 with PLATFORM
  * @bus: its bus
@@ -51,9 +52,9 @@
  * @delay_ms: for SLOW, at most 60000
  * @out_id: the importer
  *
- * Errors: EINVAL, EBADF, ENODEV (no such PCI device), EBUSY (user space owns the
- * device's DMA, as under vfio-pci, or a driver is being bound or unbound), EIO
- * (mask not possible), ENOSPC.
+ * Errors: EINVAL (also: MUTE before 7.1, where dma-buf itself warns of it), EBADF,
+ * ENODEV (no such PCI device), EBUSY (user space owns the device's DMA, as under
+ * vfio-pci, or a driver is being bound or unbound), EIO (mask not possible), ENOSPC.
  */
 struct barter_test_attach {
 	__s32 dmabuf_fd;

@@ -19,8 +19,15 @@
 
 #define IMPORTER_FLAGS (BARTER_TEST_F_PLATFORM | BARTER_TEST_F_STATIC | \
 			BARTER_TEST_F_NO_P2P | BARTER_TEST_F_STUCK | \
-			BARTER_TEST_F_SLOW)
+			BARTER_TEST_F_SLOW | BARTER_TEST_F_MUTE)
 #define IMPORTER_DELAY_MAX	60000
+
+/* dma-buf used to insist on the callback. */
+#ifdef BARTER_HAVE_INVALIDATE_MAPPINGS
+#define IMPORTER_MAY_BE_MUTE	1
+#else
+#define IMPORTER_MAY_BE_MUTE	0
+#endif
 
 /* Under the dma_resv of @dmabuf: everything from @sgt on; STAT only peeks. */
 struct importer {
@@ -104,6 +111,10 @@ static const struct dma_buf_attach_ops importer_p2p_ops = {
 static const struct dma_buf_attach_ops importer_no_p2p_ops = {
 	.allow_peer2peer = false,
 	BARTER_ATTACH_OPS_INVALIDATE(importer_invalidate)
+};
+
+static const struct dma_buf_attach_ops importer_mute_ops = {
+	.allow_peer2peer = true,
 };
 
 /* The kernel's DMA mappings mean nothing to a device that user space drives. */
@@ -192,6 +203,10 @@ static bool importer_flags_ok(const struct barter_test_attach *req)
 	    flags & (BARTER_TEST_F_NO_P2P | BARTER_TEST_F_STUCK |
 		     BARTER_TEST_F_SLOW))
 		return false;
+	if (flags & BARTER_TEST_F_MUTE &&
+	    (flags & ~(BARTER_TEST_F_MUTE | BARTER_TEST_F_PLATFORM) ||
+	     !IMPORTER_MAY_BE_MUTE))
+		return false;
 	if (flags & BARTER_TEST_F_STUCK && flags & BARTER_TEST_F_SLOW)
 		return false;
 	if (req->delay_ms > IMPORTER_DELAY_MAX)
@@ -247,6 +262,8 @@ int importer_attach(struct test_file *file, struct barter_test_attach *req)
 		ops = NULL;
 	else if (req->flags & BARTER_TEST_F_NO_P2P)
 		ops = &importer_no_p2p_ops;
+	else if (req->flags & BARTER_TEST_F_MUTE)
+		ops = &importer_mute_ops;
 	attach = dma_buf_dynamic_attach(dmabuf, imp->dev, ops, ops ? imp : NULL);
 	ret = PTR_ERR_OR_ZERO(attach);
 	if (ret)
