@@ -6,7 +6,7 @@ KERNEL ?= stock-6.12
 MACHINE ?= base
 
 .DEFAULT_GOAL := all
-.PHONY: all help deps modules lib cli check check-all fuzz demo vm clean
+.PHONY: all help deps modules lib cli check check-all matrix fuzz demo vm clean
 
 all: lib cli modules ## build all: library, command line, kernel modules
 
@@ -34,6 +34,9 @@ check: deps ## all tests on KERNEL, the bed, units under sanitizers; parts on de
 
 check-all: deps ## the matrix of all kernels, machines and tests, as a table
 	@scripts/check -a $(if $(REST),-r) $(if $(MINUTES),-m $(MINUTES))
+
+matrix: deps ## compile all modules for each kernel with gcc and clang, W=1
+	@scripts/matrix
 
 # Needs a kernel with KCOV to be worth its time: debug-7, if none is named.
 FUZZ_TIME ?= 600
