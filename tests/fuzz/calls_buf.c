@@ -214,6 +214,26 @@ static long c_route(struct thread *t, const uint64_t *a)
 			    place(t, a[7], &arg, sizeof(arg))));
 }
 
+/* Both devices named in a way that the call takes. */
+static long c_route_well(struct thread *t, const uint64_t *a)
+{
+	struct barter_route arg = {
+		.size = sizeof(arg), .flags = a[2] & 3, .dmabuf_fd = -1,
+	};
+
+	(void)t;
+	if (arg.flags & BARTER_ROUTE_F_DEVICE_FD)
+		arg.device_fd = fd_get(a[3]);
+	else
+		parse_bdf(a[4] % 8, &arg.domain, &arg.bus, &arg.devfn);
+	if (arg.flags & BARTER_ROUTE_F_EXPORTER_BDF)
+		parse_bdf(a[5] % 8, &arg.exporter_domain, &arg.exporter_bus,
+			  &arg.exporter_devfn);
+	else
+		arg.dmabuf_fd = fd_get(a[1]);
+	return RESULT(ioctl(fd_get(a[0]), BARTER_IOC_ROUTE, &arg));
+}
+
 static long c_debugfs(struct thread *t, const uint64_t *a)
 {
 	static const char *const files[] = {
@@ -400,6 +420,25 @@ static long c_test_fence(struct thread *t, const uint64_t *a)
 	return !ret ? fd_put(K_SYNC, p->out_fd) : ret;
 }
 
+/* A buffer that waits for a fence, until its file is closed. */
+static long c_fence(struct thread *t, const uint64_t *a)
+{
+	struct barter_test_fence fence = { .out_fd = -1 };
+	struct dma_buf_import_sync_file arg = { .flags = DMA_BUF_SYNC_RW };
+	int fd = open("/dev/barter-test", O_RDWR | O_CLOEXEC);
+	long ret = RESULT(ioctl(fd, BARTER_TEST_IOC_FENCE_NEW, &fence));
+
+	(void)t;
+	if (!ret) {
+		arg.fd = fence.out_fd;
+		ret = RESULT(ioctl(fd_get(a[0]), DMA_BUF_IOCTL_IMPORT_SYNC_FILE,
+				   &arg));
+		fd_put(K_SYNC, fence.out_fd);
+	}
+	fd_put(K_TEST, fd);
+	return ret;
+}
+
 static long c_test_foreign(struct thread *t, const uint64_t *a)
 {
 	struct barter_test_foreign arg = { .length = 4 * PAGE, .out_fd = -1 };
@@ -428,6 +467,8 @@ const struct call_type buf_calls[] = {
 				A_PTR } },
 	{ "route", c_route, 14, { A_BARTER, A_BUF, A_SIZE, A_FLAGS, A_DEV, A_BDF,
 				  A_BDF, A_PTR } },
+	{ "route_well", c_route_well, 6, { A_BARTER, A_BUF, A_SMALL, A_DEV,
+					   A_BDF, A_BDF } },
 	{ "debugfs", c_debugfs, 3, { A_SMALL, A_LENGTH } },
 	{ "allow", c_allow, 1, { A_SMALL } },
 	{ "edu", c_edu, 8, { A_WHICH } },
@@ -443,6 +484,7 @@ const struct call_type buf_calls[] = {
 	{ "import", c_import, 30, { A_BUF, A_SMALL, A_MS } },
 	{ "edu_use", c_edu_use, 4, { A_BUF, A_SMALL } },
 	{ "test_fence", c_test_fence, 4, { A_TEST } },
+	{ "fence", c_fence, 8, { A_BUF } },
 	{ "test_foreign", c_test_foreign, 1, { A_TEST } },
 };
 

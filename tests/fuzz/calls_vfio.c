@@ -16,6 +16,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "../device/lib/host.h"
 #include "fuzz.h"
 
 #define RESULT(x)	({ long r_ = (x); r_ < 0 ? -errno : r_; })
@@ -369,6 +370,22 @@ static long c_rebind_edu(struct thread *t, const uint64_t *a)
 	return ret;
 }
 
+/* An error of the link above a device: recovery resets what is below. */
+static long c_aer(struct thread *t, const uint64_t *a)
+{
+	static pthread_mutex_t one = PTHREAD_MUTEX_INITIALIZER;
+	char text[256];
+	long ret;
+
+	(void)t;
+	if (pthread_mutex_trylock(&one))
+		return -EBUSY;
+	ret = host_monitor(a[0] & 1 ? "pcie_aer_inject_error rp1 DLP" :
+			   "pcie_aer_inject_error rp0 DLP", text, sizeof(text));
+	pthread_mutex_unlock(&one);
+	return ret;
+}
+
 static long c_dma_map(struct thread *t, const uint64_t *a)
 {
 	struct vfio_iommu_type1_dma_map map = {
@@ -435,6 +452,7 @@ const struct call_type vfio_calls[] = {
 	{ "sysfs_reset", c_sysfs_reset, 2, { A_WHICH } },
 	{ "rebind", c_rebind, 1, { A_WHICH, A_SMALL } },
 	{ "rebind_edu", c_rebind_edu, 1, { A_WHICH } },
+	{ "aer", c_aer, 1, { A_SMALL } },
 	{ "dma_map", c_dma_map, 4, { A_CONTAINER, A_SLOT, A_OFFSET, A_LENGTH,
 				     A_SIZE, A_PTR } },
 	{ "map_file", c_map_file, 3, { A_CONTAINER, A_BUF, A_OFFSET, A_LENGTH,

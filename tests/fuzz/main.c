@@ -289,10 +289,12 @@ static bool all_done(void)
 	return true;
 }
 
-static void coverage_of(const char *module)
+/* Far less than what a minute comes to; more than what loading the module does. */
+static void coverage_of(const char *module, uint32_t at_least)
 {
-	ok(kcov_places_in(module), "reaches %s: %u places", module,
-	   kcov_places_in(module));
+	uint32_t places = kcov_places_in(module);
+
+	ok(places >= at_least, "reaches %s: %u places", module, places);
 }
 
 static void any_calls_at_once(void)
@@ -337,9 +339,9 @@ static void any_calls_at_once(void)
 		skip("this kernel has no KCOV", "coverage");
 		return;
 	}
-	coverage_of("barter");
-	coverage_of("barter_vfio_pci");
-	coverage_of("barter_dma");
+	coverage_of("barter", 250);
+	coverage_of("barter_vfio_pci", 80);
+	coverage_of("barter_dma", 50);
 }
 
 /* The device and its driver are as they were, and nothing is left behind. */
