@@ -201,17 +201,54 @@ static uint64_t make_arg(struct rng *r, unsigned int kind)
 	return 0;
 }
 
-static void make_call(struct rng *r, struct call *c)
+static void make_args(struct rng *r, struct call *c)
 {
-	uint32_t left = rng_below(r, total_weight);
-	const struct call_type *type;
+	const struct call_type *type = call_type(c->nr);
 
-	for (c->nr = 0; left >= call_type(c->nr)->weight; c->nr++)
-		left -= call_type(c->nr)->weight;
-	type = call_type(c->nr);
 	memset(c->arg, 0, sizeof(c->arg));
 	for (unsigned int i = 0; i < MAX_ARGS && type->arg[i]; i++)
 		c->arg[i] = make_arg(r, type->arg[i]);
+}
+
+static void make_call(struct rng *r, struct call *c)
+{
+	uint32_t left = rng_below(r, total_weight);
+
+	for (c->nr = 0; left >= call_type(c->nr)->weight; c->nr++)
+		left -= call_type(c->nr)->weight;
+	make_args(r, c);
+}
+
+static uint32_t number_of(const char *name)
+{
+	uint32_t nr = 0;
+
+	while (nr < nr_call_types() && strcmp(name, call_type(nr)->name))
+		nr++;
+	return nr;
+}
+
+/*
+ * What chance hardly ever finds, as it takes three calls in a row: an importer
+ * that holds on, and a call that waits for it and is killed.
+ */
+static const char *const killed_while_waiting[][3] = {
+	{ "import", "killed", "command" },
+	{ "import", "killed", "reset" },
+	{ "import", "killed", "low_power" },
+	{ "import", "killed", "hot_reset_well" },
+	{ "fence", "killed", "command" },
+	{ "fence", "killed", "reset" },
+};
+
+static void make_killed(struct rng *r, struct call *c)
+{
+	const char *const *names = PICK(r, killed_while_waiting);
+
+	for (unsigned int i = 0; i < 3; i++) {
+		c[i].nr = number_of(names[i]);
+		make_args(r, &c[i]);
+	}
 }
 
 void prog_random(struct rng *r, struct prog *p)
@@ -219,6 +256,8 @@ void prog_random(struct rng *r, struct prog *p)
 	p->n = 1 + rng_below(r, MAX_CALLS);
 	for (uint32_t i = 0; i < p->n; i++)
 		make_call(r, &p->call[i]);
+	if (p->n > 3 && rng_percent(r, 10))
+		make_killed(r, &p->call[rng_below(r, p->n - 2)]);
 }
 
 /* ---- changes ---- */
@@ -311,8 +350,7 @@ static void read_call(char *line, struct call *c)
 	char *save, *word = strtok_r(line, " \n", &save);
 
 	memset(c, 0, sizeof(*c));
-	while (c->nr < nr_call_types() && strcmp(word, call_type(c->nr)->name))
-		c->nr++;
+	c->nr = number_of(word);
 	if (c->nr == nr_call_types())
 		tap_bail("there is no call '%s'", word);
 	for (unsigned int i = 0; i < MAX_ARGS; i++) {
