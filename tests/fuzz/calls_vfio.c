@@ -374,7 +374,7 @@ static long c_rebind_edu(struct thread *t, const uint64_t *a)
  * An error of the link above a device: recovery resets what is below. In replayed
  * programs only: the kernel resumes devices under pci_bus_sem then, which
  * vfio-pci-core answers by taking memory_lock, and takes both the other way round
- * in a hot reset. Lockdep says so, also of stock vfio-pci.
+ * in a hot reset. Lockdep says so; both paths are the kernel's own.
  */
 static long c_aer(struct thread *t, const uint64_t *a)
 {
