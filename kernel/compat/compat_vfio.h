@@ -53,4 +53,23 @@ static inline int barter_vfio_claim_bar(struct vfio_pci_core_device *core,
 #endif
 }
 
+/* The kernel's own exporter works for a driver that says how it is asked. */
+#if defined(BARTER_HAVE_VFIO_GET_DMABUF_PHYS) && \
+	IS_ENABLED(CONFIG_VFIO_PCI_DMABUF)
+#define BARTER_VFIO_HAS_NATIVE	true
+static inline void barter_vfio_allow_native(struct vfio_pci_core_device *core)
+{
+	static const struct vfio_pci_device_ops ops = {
+		.get_dmabuf_phys = vfio_pci_core_get_dmabuf_phys,
+	};
+
+	core->pci_ops = &ops;
+}
+#else
+#define BARTER_VFIO_HAS_NATIVE	false
+static inline void barter_vfio_allow_native(struct vfio_pci_core_device *core)
+{
+}
+#endif
+
 #endif /* BARTER_COMPAT_VFIO_H */

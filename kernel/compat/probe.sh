@@ -21,6 +21,7 @@ INVALIDATE_MAPPINGS   linux/dma-buf.h        invalidate_mappings
 FENCE_DRIVER_NAME     linux/dma-fence.h      dma_fence_driver_name
 DMA_IOVA              linux/dma-mapping.h    dma_iova_link
 VFIO_GET_IOMAP        linux/vfio_pci_core.h  vfio_pci_core_get_iomap
+VFIO_GET_DMABUF_PHYS  linux/vfio_pci_core.h  vfio_pci_core_get_dmabuf_phys
 VFIO_MATCH_TOKEN_UUID linux/vfio.h           match_token_uuid
 VFIO_REGION_INFO_CAPS linux/vfio.h           get_region_info_caps
 VFIO_PASID_IOAS       linux/vfio.h           pasid_attach_ioas

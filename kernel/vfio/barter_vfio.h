@@ -58,6 +58,13 @@ void barter_vfio_exporter_update(struct barter_exporter *exp,
 /* hotreset.c */
 long barter_vfio_hot_reset(struct vfio_device *vdev, unsigned long arg);
 
+/* native.c */
+void barter_vfio_native_init(struct barter_vfio *bv);
+bool barter_vfio_feature11_native(void);
+bool barter_vfio_feature11_auto(u32 nr_ranges);
+int barter_vfio_native(struct barter_vfio *bv, u32 flags, void __user *arg,
+		       size_t argsz);
+
 /* features.c */
 int barter_vfio_feature(struct vfio_device *vdev, u32 flags, void __user *arg,
 			size_t argsz);

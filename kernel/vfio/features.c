@@ -24,13 +24,53 @@ static int barter_vfio_claim(struct barter_vfio *bv, unsigned int bar)
 	return ret;
 }
 
+struct barter_vfio_request {
+	u32 bar;
+	u32 open_flags;
+	u32 nr_ranges;
+	const void __user *ranges;
+};
+
+static int barter_vfio_lend(struct barter_vfio *bv,
+			    const struct barter_vfio_request *req)
+{
+	struct barter_range *ranges;
+	int ret;
+
+	if (!req->nr_ranges)
+		return -EINVAL;
+	if (req->bar >= PCI_STD_NUM_BARS)
+		return -ENODEV;
+	if (req->nr_ranges > BARTER_MAX_RANGES)
+		return -E2BIG;
+
+	ranges = kvmalloc_array(req->nr_ranges, sizeof(*ranges),
+				BARTER_GFP_TABLE);
+	if (!ranges)
+		return -ENOMEM;
+	if (copy_from_user(ranges, req->ranges,
+			   req->nr_ranges * sizeof(*ranges))) {
+		ret = -EFAULT;
+		goto out_free;
+	}
+
+	ret = barter_vfio_claim(bv, req->bar);
+	if (ret)
+		goto out_free;
+	ret = barter_export_fd(bv->exp, req->bar, ranges, req->nr_ranges,
+			       req->open_flags);
+out_free:
+	kvfree(ranges);
+	return ret;
+}
+
 /* Upstream's feature 11: same layout, same errno, plus barter's own limits. */
-static int barter_vfio_export(struct barter_vfio *bv, u32 flags,
-			      struct vfio_device_feature_dma_buf __user *arg,
-			      size_t argsz)
+static int barter_vfio_feature11(struct barter_vfio *bv, u32 flags,
+				 struct vfio_device_feature_dma_buf __user *arg,
+				 size_t argsz)
 {
 	struct vfio_device_feature_dma_buf req;
-	struct barter_range *ranges;
+	struct barter_vfio_request lend;
 	int ret;
 
 	/* One layout, two names: the ranges go to core as they are. */
@@ -39,37 +79,62 @@ static int barter_vfio_export(struct barter_vfio *bv, u32 flags,
 	static_assert(offsetof(struct barter_range, length) ==
 		      offsetof(struct vfio_region_dma_range, length));
 
+	if (barter_vfio_feature11_native())
+		return barter_vfio_native(bv, flags, arg, argsz);
+
 	ret = vfio_check_feature(flags, argsz, VFIO_DEVICE_FEATURE_GET,
 				 sizeof(req));
 	if (ret != 1)
 		return ret;
 	if (copy_from_user(&req, arg, sizeof(req)))
 		return -EFAULT;
-	if (!req.nr_ranges || req.flags)
+	if (barter_vfio_feature11_auto(req.nr_ranges))
+		return barter_vfio_native(bv, flags, arg, argsz);
+	if (req.flags)
 		return -EINVAL;
-	if (req.region_index >= PCI_STD_NUM_BARS)
-		return -ENODEV;
-	if (req.nr_ranges > BARTER_MAX_RANGES)
+
+	lend = (struct barter_vfio_request) {
+		.bar = req.region_index,
+		.open_flags = req.open_flags,
+		.nr_ranges = req.nr_ranges,
+		.ranges = arg->dma_ranges,
+	};
+	return barter_vfio_lend(bv, &lend);
+}
+
+/* barter's own number: always barter's buffer, in a structure that can grow. */
+static int barter_vfio_export(struct barter_vfio *bv, u32 flags,
+			      struct barter_feature_export __user *arg,
+			      size_t argsz)
+{
+	struct barter_feature_export req;
+	struct barter_vfio_request lend;
+	u32 size;
+	int ret;
+
+	ret = vfio_check_feature(flags, argsz, VFIO_DEVICE_FEATURE_GET,
+				 offsetofend(typeof(req), ranges));
+	if (ret != 1)
+		return ret;
+	if (get_user(size, &arg->size))
+		return -EFAULT;
+	if (size < offsetofend(typeof(req), ranges) || size > argsz)
+		return -EINVAL;
+	if (size > PAGE_SIZE)
 		return -E2BIG;
-
-	ranges = kvmalloc_array(req.nr_ranges, sizeof(*ranges),
-				BARTER_GFP_TABLE);
-	if (!ranges)
-		return -ENOMEM;
-	if (copy_from_user(ranges, arg->dma_ranges,
-			   req.nr_ranges * sizeof(*ranges))) {
-		ret = -EFAULT;
-		goto out_free;
-	}
-
-	ret = barter_vfio_claim(bv, req.region_index);
+	ret = copy_struct_from_user(&req, sizeof(req), arg, size);
 	if (ret)
-		goto out_free;
-	ret = barter_export_fd(bv->exp, req.region_index, ranges,
-			       req.nr_ranges, req.open_flags);
-out_free:
-	kvfree(ranges);
-	return ret;
+		return ret;
+	if (req.flags || req.__reserved)
+		return -EINVAL;
+
+	lend = (struct barter_vfio_request) {
+		.bar = req.region_index,
+		.open_flags = req.open_flags,
+		.nr_ranges = req.nr_ranges,
+		.ranges = u64_to_user_ptr(req.ranges),
+	};
+	return barter_vfio_lend(bv, &lend);
 }
 
 /* What memory was can be reached no more once this has begun. */
@@ -110,7 +175,11 @@ int barter_vfio_feature(struct vfio_device *vdev, u32 flags, void __user *arg,
 
 	switch (flags & VFIO_DEVICE_FEATURE_MASK) {
 	case VFIO_DEVICE_FEATURE_DMA_BUF:
+		return barter_vfio_feature11(bv, flags, arg, argsz);
+	case BARTER_FEATURE_EXPORT:
 		return barter_vfio_export(bv, flags, arg, argsz);
+	case BARTER_FEATURE_NATIVE:
+		return barter_vfio_native(bv, flags, arg, argsz);
 	case VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY:
 	case VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY_WITH_WAKEUP:
 		return barter_vfio_low_power(bv, flags, arg, argsz);

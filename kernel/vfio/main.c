@@ -53,6 +53,7 @@ static int barter_vfio_init_dev(struct vfio_device *vdev)
 	if (ret)
 		return ret;
 
+	barter_vfio_native_init(bv);
 	mutex_init(&bv->state_lock);
 	bv->af_cap = pci_find_capability(bv->core.pdev, PCI_CAP_ID_AF);
 	ret = barter_vfio_exporter_new(bv);

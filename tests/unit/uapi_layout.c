@@ -76,6 +76,17 @@ AT(vfio_device_feature_dma_buf, flags, 8);
 AT(vfio_device_feature_dma_buf, nr_ranges, 12);
 AT(vfio_device_feature_dma_buf, dma_ranges, 16);
 
+HOLDS(BARTER_FEATURE_EXPORT == 0xba00);
+HOLDS(BARTER_FEATURE_NATIVE == 0xba01);
+HOLDS(sizeof(struct barter_feature_export) == 32);
+AT(barter_feature_export, size, 0);
+AT(barter_feature_export, flags, 4);
+AT(barter_feature_export, region_index, 8);
+AT(barter_feature_export, open_flags, 12);
+AT(barter_feature_export, nr_ranges, 16);
+AT(barter_feature_export, __reserved, 20);
+AT(barter_feature_export, ranges, 24);
+
 HOLDS(BARTER_IOC_INFO == 0xba00);
 HOLDS(BARTER_IOC_ROUTE == 0xba01);
 

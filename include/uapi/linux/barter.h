@@ -86,6 +86,48 @@ struct vfio_device_feature_dma_buf {
 };
 #endif
 
+/*
+ * Numbers of VFIO_DEVICE_FEATURE that are barter's own. Those from 12 up belong
+ * to Linux. Both give a new dma-buf fd for VFIO_DEVICE_FEATURE_GET, and both
+ * can be probed (VFIO_DEVICE_FEATURE_PROBE) without side effects.
+ *
+ * BARTER_FEATURE_EXPORT takes struct barter_feature_export and always gives a
+ * buffer of barter's, whereas what feature 11 gives is up to the module
+ * parameter barter_vfio_pci.feature11.
+ *
+ * BARTER_FEATURE_NATIVE takes what feature 11 takes and gives a buffer of the
+ * kernel's own exporter: one that iommufd accepts, if it has a single range. It
+ * carries the kernel's guarantees only, has no mmap, and /dev/barter does not
+ * know it. Errors are the kernel's own, and EOPNOTSUPP where it has no exporter
+ * (before 6.19, or without CONFIG_VFIO_PCI_DMABUF).
+ */
+#define BARTER_FEATURE_EXPORT	0xBA00
+#define BARTER_FEATURE_NATIVE	0xBA01
+
+/**
+ * struct barter_feature_export - BARTER_FEATURE_EXPORT, lend pieces of a BAR
+ * @size: sizeof(struct barter_feature_export)
+ * @flags: 0
+ * @region_index: BAR index 0..5
+ * @open_flags: O_CLOEXEC and an access mode, as for feature 11
+ * @nr_ranges: how many @ranges
+ * @__reserved: 0
+ * @ranges: pointer to an array of struct barter_range
+ *
+ * Errors: as for feature 11; also EINVAL where @size is too small or larger
+ * than argsz leaves room for, E2BIG where it is larger than a page or an unknown
+ * part is not zero.
+ */
+struct barter_feature_export {
+	__u32 size;
+	__u32 flags;
+	__u32 region_index;
+	__u32 open_flags;
+	__u32 nr_ranges;
+	__u32 __reserved;
+	__aligned_u64 ranges;
+};
+
 /* Limits of one export. */
 #define BARTER_MAX_RANGES	(1U << 20)
 #define BARTER_MAX_OVERCOMMIT	4U
