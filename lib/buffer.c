@@ -7,7 +7,9 @@
 #include "internal.h"
 
 #include <linux/magic.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/types.h>
 #include <sys/vfs.h>
 
@@ -15,20 +17,52 @@
 #define DMA_BUF_MAGIC 0x444d4142
 #endif
 
-BARTER_API int barter_buffer_length(int fd, uint64_t *length)
+/* The library works with every kind of dma-buf, but with no other file. */
+static int check_dmabuf(int fd)
 {
 	struct statfs where;
-	off_t end;
 
 	if (fstatfs(fd, &where))
 		return -errno;
-	/* The library works with every kind of dma-buf, but with no other file. */
-	if ((uint64_t)where.f_type != DMA_BUF_MAGIC)
-		return -EINVAL;
+	return (uint64_t)where.f_type == DMA_BUF_MAGIC ? 0 : -EINVAL;
+}
+
+BARTER_API int barter_buffer_length(int fd, uint64_t *length)
+{
+	int ret = check_dmabuf(fd);
+	off_t end;
+
+	if (ret)
+		return ret;
 	end = lseek(fd, 0, SEEK_END);
 	if (end <= 0)
 		return end ? -errno : -EINVAL;
 	*length = (uint64_t)end;
+	return 0;
+}
+
+/* The exporter calls itself by its module's name. */
+BARTER_API int barter_buffer_kind(int fd, uint32_t *kind)
+{
+	char path[64], text[1024], name[32] = "";
+	int ret = check_dmabuf(fd);
+	const char *line;
+
+	if (ret)
+		return ret;
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	ret = barter_file_read(path, text, sizeof(text));
+	if (ret)
+		return ret;
+	line = strstr(text, "\nexp_name:");
+	if (line)
+		sscanf(line, "\nexp_name: %31s", name);
+	if (!strcmp(name, "barter"))
+		*kind = BARTER_KIND_BARTER;
+	else if (!strcmp(name, "vfio_pci_core"))
+		*kind = BARTER_KIND_NATIVE;
+	else
+		*kind = BARTER_KIND_OTHER;
 	return 0;
 }
 

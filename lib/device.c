@@ -185,3 +185,13 @@ BARTER_API int barter_device_is_cdev(const struct barter_device *device)
 {
 	return device->is_cdev;
 }
+
+BARTER_API int barter_device_ioas(const struct barter_device *device,
+				  int *iommufd, uint32_t *ioas)
+{
+	if (!device->space->is_iommufd)
+		return -EOPNOTSUPP;
+	*iommufd = device->space->fd;
+	*ioas = device->space->ioas;
+	return 0;
+}

@@ -2,9 +2,10 @@
 /*
  * Copyright (c) 2026 the barter developers
  *
- * The part of the kernel's VFIO cdev (Linux 6.6) and iommufd (6.2) ABI that
- * the library uses, for building with older kernel headers. Names that begin
- * with barter_ keep it apart from <linux/iommufd.h> where that exists.
+ * The part of the kernel's VFIO cdev (Linux 6.6) and iommufd (6.2; files from
+ * 6.13, dma-bufs from 6.19) ABI that the library uses, for building with older
+ * kernel headers. Names that begin with barter_ keep it apart from
+ * <linux/iommufd.h> where that exists.
  */
 #ifndef BARTER_IOMMUFD_ABI_H
 #define BARTER_IOMMUFD_ABI_H
@@ -31,12 +32,22 @@ struct barter_ioas_alloc {
 	__u32 out_ioas_id;
 };
 
-struct barter_ioas_map {
+struct barter_ioas_map_va {
 	__u32 size;
 	__u32 flags;
 	__u32 ioas_id;
 	__u32 __reserved;
 	__aligned_u64 user_va;
+	__aligned_u64 length;
+	__aligned_u64 iova;
+};
+
+struct barter_ioas_map_file {
+	__u32 size;
+	__u32 flags;
+	__u32 ioas_id;
+	__s32 fd;
+	__aligned_u64 start;
 	__aligned_u64 length;
 	__aligned_u64 iova;
 };
@@ -57,5 +68,6 @@ struct barter_ioas_unmap {
 #define BARTER_IOMMU_IOAS_ALLOC		_IO(';', 0x81)
 #define BARTER_IOMMU_IOAS_MAP		_IO(';', 0x85)
 #define BARTER_IOMMU_IOAS_UNMAP		_IO(';', 0x86)
+#define BARTER_IOMMU_IOAS_MAP_FILE	_IO(';', 0x8f)
 
 #endif /* BARTER_IOMMUFD_ABI_H */

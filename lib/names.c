@@ -30,6 +30,17 @@ BARTER_API const char *barter_state_name(uint32_t state)
 	return name_of(names, COUNT(names), state);
 }
 
+BARTER_API const char *barter_kind_name(uint32_t kind)
+{
+	static const char *const names[] = {
+		[BARTER_KIND_OTHER] = "other",
+		[BARTER_KIND_BARTER] = "barter",
+		[BARTER_KIND_NATIVE] = "native",
+	};
+
+	return name_of(names, COUNT(names), kind);
+}
+
 BARTER_API const char *barter_reason_name(uint32_t reason)
 {
 	switch (reason) {

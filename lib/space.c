@@ -92,7 +92,7 @@ int barter_space_map(struct barter_space *space, void *address,
 		     uint64_t length, uint64_t iova, int prot)
 {
 	if (space->is_iommufd) {
-		struct barter_ioas_map map = {
+		struct barter_ioas_map_va map = {
 			.size = sizeof(map),
 			.flags = BARTER_IOAS_MAP_FIXED_IOVA |
 				 (prot & PROT_READ ?

@@ -312,11 +312,14 @@ int barter_device_dma_unmap(struct barter_device *device, uint64_t iova,
 
 /* ---- Export ----------------------------------------------------------- */
 
+/** BARTER_EXPORT_NATIVE - a buffer of the kernel's own exporter, not barter's */
+#define BARTER_EXPORT_NATIVE	(1U << 0)
+
 /**
  * struct barter_export - what to lend
  * @size: sizeof(struct barter_export)
  * @bar: BAR index
- * @flags: 0
+ * @flags: BARTER_EXPORT_*
  * @open_flags: access mode of the dma-buf fd: O_RDONLY or O_RDWR; O_CLOEXEC is
  *	always added
  * @nr_ranges: how many @ranges
@@ -336,9 +339,18 @@ struct barter_export {
  * barter_device_can_export() - does the device's driver lend
  * @device: handle
  *
- * Return: 0 if it does, else -EOPNOTSUPP (no VFIO_DEVICE_FEATURE_DMA_BUF).
+ * Return: 0 if it does, else -EOPNOTSUPP (it is not BARTER_DRIVER).
  */
 int barter_device_can_export(struct barter_device *device);
+
+/**
+ * barter_device_can_export_native() - does the kernel itself lend this device
+ * @device: handle; the driver may also be the kernel's own vfio-pci
+ *
+ * Return: 0 if it does, else -EOPNOTSUPP (before Linux 6.19, or without
+ * CONFIG_VFIO_PCI_DMABUF, or a driver that does not pass it on).
+ */
+int barter_device_can_export_native(struct barter_device *device);
 
 /**
  * barter_device_export() - lend pieces of a BAR as one dma-buf
@@ -346,16 +358,143 @@ int barter_device_can_export(struct barter_device *device);
  * @what: the pieces
  * @fd: where the dma-buf fd goes; the caller closes it
  *
+ * With BARTER_EXPORT_NATIVE the buffer is one of the kernel's own exporter,
+ * which iommufd accepts (IOMMU_IOAS_MAP_FILE). It has one range and no mmap,
+ * /dev/barter knows nothing of it, and what holds of its revoke is what the
+ * kernel guarantees. Any VFIO driver that lends by itself will do.
+ *
  * Return: 0, -EINVAL (no range, misaligned, length 0, outside the BAR, an I/O
  * port BAR, an unknown flag), -ENODEV (no such BAR), -EOVERFLOW (offset plus
  * length overflows), -E2BIG (over BARTER_MAX_RANGES or over
  * BARTER_MAX_OVERCOMMIT times the BAR), -EOPNOTSUPP (the driver does not
- * lend), -ENOSPC, -ENOMEM, -EMFILE, -EINTR.
+ * lend; native: see barter_device_can_export_native(), or more than one range,
+ * which iommufd takes from nobody and the kernel maps wrongly behind an IOMMU:
+ * see barter_ioas_map()), -ENOSPC, -ENOMEM, -EMFILE, -EINTR.
  */
 int barter_device_export(struct barter_device *device,
 			 const struct barter_export *what, int *fd);
 
+/* ---- iommufd ---------------------------------------------------------- */
+
+/**
+ * barter_device_ioas() - the address space in which a device does DMA
+ * @device: handle
+ * @iommufd: where the fd of /dev/iommu goes; the handle keeps owning it
+ * @ioas: where the id of the IOAS goes
+ *
+ * Return: 0, -EOPNOTSUPP (opened by group and container).
+ */
+int barter_device_ioas(const struct barter_device *device, int *iommufd,
+		       uint32_t *ioas);
+
+/**
+ * struct barter_ioas_area - mapped pieces of a BAR; opaque
+ */
+struct barter_ioas_area;
+
+/**
+ * struct barter_ioas_request - what to map where
+ * @size: sizeof(struct barter_ioas_request)
+ * @bar: BAR index of the lending device
+ * @flags: 0
+ * @iommufd: open fd of /dev/iommu; the library keeps a copy of its own
+ * @ioas: id of an IOAS in it
+ * @iova: where the first piece begins, page aligned; each further piece begins
+ *	where the one before it ends
+ * @prot: PROT_READ (devices of the IOAS may read), PROT_WRITE (may write)
+ * @nr_ranges: how many @ranges
+ * @ranges: pieces of the BAR in the order in which they are wanted; offset and
+ *	length are multiples of the page size; they may overlap
+ */
+struct barter_ioas_request {
+	size_t size;
+	uint32_t bar;
+	uint32_t flags;
+	int iommufd;
+	uint32_t ioas;
+	uint64_t iova;
+	uint32_t prot;
+	uint32_t nr_ranges;
+	const struct barter_range *ranges;
+};
+
+/**
+ * barter_ioas_map() - map scattered pieces of a BAR at one contiguous IOVA
+ * @device: who lends; bound to BARTER_DRIVER or the kernel's own vfio-pci
+ * @request: the pieces and the place
+ * @area: where the handle goes; barter_ioas_unmap() releases it
+ *
+ * Every device that is attached to the IOAS then reaches the pieces by DMA,
+ * one after the other from @iova on. All of them are mapped or none.
+ *
+ * When the device's memory is taken back (memory decoding off, a reset, the
+ * last close, unbind), the kernel ends all DMA into the pieces before the
+ * operation goes on, and does not bring it back: after a restore
+ * barter_ioas_remap() has to be called. In between DMA to these addresses
+ * faults. No event tells of a revoke; whoever turns memory off or resets the
+ * device knows, and calling barter_ioas_remap() once too often does no harm.
+ *
+ * This uses native buffers (see BARTER_EXPORT_NATIVE), one fd in all.
+ *
+ * Return: 0, -EINVAL (a malformed request, a range outside the BAR), -ENODEV
+ * (no such BAR, or its memory is not reachable now), -EOVERFLOW, -E2BIG (over
+ * BARTER_MAX_RANGES), -EOPNOTSUPP (neither the driver nor the kernel lends:
+ * see barter_device_can_export_native(); or iommufd takes no files), -EBADF
+ * (@iommufd), -ENOENT (no such IOAS), -EEXIST (something is mapped in the way),
+ * -EMFILE, -ENOMEM, or what else iommufd gives.
+ */
+int barter_ioas_map(struct barter_device *device,
+		    const struct barter_ioas_request *request,
+		    struct barter_ioas_area **area);
+
+/**
+ * barter_ioas_remap() - map the pieces again, after a revoke and restore
+ * @area: handle
+ *
+ * Also where they are still mapped: DMA meanwhile may fault. If it fails,
+ * nothing of the area is mapped, and it may be called again later.
+ *
+ * Return: 0, -ENODEV (the memory is not back yet, or, after the last close of
+ * the device, will never be), -EEXIST (somebody else has mapped something
+ * there), or as barter_ioas_map().
+ */
+int barter_ioas_remap(struct barter_ioas_area *area);
+
+/**
+ * barter_ioas_unmap() - unmap the pieces, and release the handle
+ * @area: handle, or NULL; invalid afterwards, whatever is returned
+ *
+ * The device may have been closed before.
+ *
+ * Return: 0, -ENOENT (the IOAS or a mapping of the area had gone already).
+ */
+int barter_ioas_unmap(struct barter_ioas_area *area);
+
+/**
+ * barter_ioas_length() - bytes that an area takes in the IOAS
+ * @area: handle
+ *
+ * Return: the sum of its ranges.
+ */
+uint64_t barter_ioas_length(const struct barter_ioas_area *area);
+
 /* ---- Buffers: for whoever merely holds a dma-buf fd ------------------- */
+
+/* Whose a dma-buf is. */
+#define BARTER_KIND_OTHER	0 /* an exporter that is not for BARs */
+#define BARTER_KIND_BARTER	1 /* barter's */
+#define BARTER_KIND_NATIVE	2 /* of the kernel's own exporter of VFIO BARs */
+
+/**
+ * barter_buffer_kind() - whose a dma-buf is
+ * @fd: any dma-buf
+ * @kind: where BARTER_KIND_* goes
+ *
+ * Asks /proc/self/fdinfo.
+ *
+ * Return: 0, -EBADF, -EINVAL (not a dma-buf), -ENOENT (no /proc).
+ */
+int barter_buffer_kind(int fd, uint32_t *kind);
 
 /**
  * barter_control_open() - open /dev/barter
@@ -454,6 +593,14 @@ int barter_route_between(int control, const struct barter_bdf *importer,
  * Return: "ok", "revoking", "revoked", "dead" or "unknown"; static.
  */
 const char *barter_state_name(uint32_t state);
+
+/**
+ * barter_kind_name() - word for whose a dma-buf is
+ * @kind: BARTER_KIND_*
+ *
+ * Return: "barter", "native" or "other"; static.
+ */
+const char *barter_kind_name(uint32_t kind);
 
 /**
  * barter_reason_name() - word for one reason

@@ -201,7 +201,7 @@ static void export_errors(struct barter_device *device)
 	is(barter_device_export(device, &what, &fd), -EINVAL,
 	   "export: unknown size of the request");
 	what.size = sizeof(what);
-	what.flags = 1;
+	what.flags = 2;
 	is(barter_device_export(device, &what, &fd), -EINVAL,
 	   "export: unknown flag");
 	what.flags = 0;
