@@ -8,6 +8,7 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #define RANGES_SHOWN 8
@@ -15,8 +16,16 @@
 int buffer_info_get(const char *name, int fd, struct buffer_info *buffer)
 {
 	struct barter_info info = { .size = sizeof(info), .dmabuf_fd = fd };
+	uint64_t length = 0;
 	int control, ret;
 
+	*buffer = (struct buffer_info) { .kind = BARTER_KIND_BARTER };
+	if (!barter_buffer_kind(fd, &buffer->kind) &&
+	    buffer->kind == BARTER_KIND_NATIVE) {
+		ret = barter_buffer_length(fd, &length);
+		buffer->info.out_length = length;
+		return ret ? failed(name, "%s", strerror(-ret)) : EXIT_OK;
+	}
 	ret = barter_control_open(&control);
 	if (ret)
 		return failed_control(name, ret);
@@ -60,6 +69,13 @@ void buffer_info_text(const struct buffer_info *buffer, int all)
 	uint32_t i, shown = buffer->nr_ranges;
 	char device[BARTER_BDF_LENGTH], reasons[160];
 
+	printf("kind         %s\n", barter_kind_name(buffer->kind));
+	if (buffer->kind == BARTER_KIND_NATIVE) {
+		printf("length       %s (%" PRIu64 " bytes)\n",
+		       SIZE_TEXT(info->out_length), (uint64_t)info->out_length);
+		printf("state        not known: the buffer is of the kernel's own exporter\n");
+		return;
+	}
 	device_name(info, device);
 	barter_reasons_format(info->out_reasons, reasons, sizeof(reasons));
 	printf("device       %s BAR %u\n", device, info->out_bar);
@@ -96,6 +112,11 @@ void buffer_info_json(const struct buffer_info *buffer, struct json *json)
 	unsigned int bit;
 	uint32_t i;
 
+	json_text(json, "kind", barter_kind_name(buffer->kind));
+	if (buffer->kind == BARTER_KIND_NATIVE) {
+		json_number(json, "length", info->out_length);
+		return;
+	}
 	device_name(info, text);
 	json_text(json, "device", text);
 	json_number(json, "bar", info->out_bar);

@@ -11,12 +11,13 @@
 #include "json.h"
 
 struct buffer_info {
-	struct barter_info info;
+	uint32_t kind;			/* BARTER_KIND_* */
+	struct barter_info info;	/* native: out_length alone */
 	struct barter_range *ranges;
 	uint32_t nr_ranges;
 };
 
-/* Ask /dev/barter; EXIT_FAILED after complaining about @name. */
+/* Ask /dev/barter, unless the buffer is native; EXIT_FAILED after complaining about @name. */
 int buffer_info_get(const char *name, int fd, struct buffer_info *buffer);
 void buffer_info_free(struct buffer_info *buffer);
 void buffer_info_text(const struct buffer_info *buffer, int all);

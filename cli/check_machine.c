@@ -120,6 +120,38 @@ static void check_iommu_interface(struct doctor *doctor)
 	FINDING_SAY(finding, what, "iommufd is there");
 }
 
+/* Whose buffers feature 11 gives, for programs that know nothing of barter. */
+static void check_feature11(struct doctor *doctor)
+{
+	const char *root = getenv("BARTER_SYSFS");
+	char path[300], text[80] = "";
+	struct finding *finding;
+	int native, iommufd;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%.200s/module/barter_vfio_pci/parameters/feature11",
+		 root && *root ? root : "/sys");
+	file = fopen(path, "re");
+	if (!file)
+		return;
+	if (!fgets(text, sizeof(text), file))
+		text[0] = '\0';
+	fclose(file);
+	native = !!strstr(text, "native");
+	iommufd = !in_folder("BARTER_DEV", "/dev", "iommu", F_OK);
+
+	finding = finding_add(doctor, LEVEL_OK, "feature 11");
+	if (strstr(text, "[native]"))
+		FINDING_SAY(finding, what, "native: gives the kernel's own buffers");
+	else if (strstr(text, "[barter]"))
+		FINDING_SAY(finding, what, "barter: gives barter's buffers, which iommufd does not accept");
+	else if (native && iommufd)
+		FINDING_SAY(finding, what, "auto: gives the kernel's own buffers for one range, which iommufd accepts, barter's for several");
+	else
+		FINDING_SAY(finding, what, "auto: gives barter's buffers, since the kernel has %s",
+			    native ? "no iommufd" : "no exporter of its own");
+}
+
 static void check_control(struct doctor *doctor)
 {
 	struct finding *finding = finding_add(doctor, LEVEL_OK, "/dev/barter");
@@ -181,6 +213,7 @@ void check_machine(struct doctor *doctor)
 		     "it is the driver that lends a device's memory");
 	check_iommu_interface(doctor);
 	check_control(doctor);
+	check_feature11(doctor);
 	if (in_folder("BARTER_DEV", "/dev", "iommu", F_OK))
 		check_vfio_node(doctor);
 }

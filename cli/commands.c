@@ -48,8 +48,8 @@ const struct command commands[] = {
 		.run = run_unbind,
 	}, {
 		.name = "export",
-		.arguments = "[--read-only] [--json] BDF BAR OFFSET+LENGTH... "
-			     "[-- COMMAND...]",
+		.arguments = "[--native] [--read-only] [--json] BDF BAR "
+			     "OFFSET+LENGTH... [-- COMMAND...]",
 		.summary = "lend pieces of a BAR as one dma-buf",
 		.help =
 "With COMMAND, runs it with the dma-buf as an open fd, whose number is in\n"
@@ -57,6 +57,9 @@ const struct command commands[] = {
 "prints how to reach the buffer and holds it until stdin is at its end or a\n"
 "signal comes. Numbers are decimal or 0x..., and may end in K, M or G.\n"
 "Offsets and lengths are multiples of the page size.\n\n"
+"  --native     a buffer of the kernel's own exporter (Linux 6.19 and later),\n"
+"               which iommufd accepts: one range, no mmap, and the kernel's\n"
+"               guarantees only. The driver may also be vfio-pci\n"
 "  --read-only  the fd does not allow writing by mmap; DMA is not limited\n"
 "  --json       print for programs\n\n"
 "Example: barter export 01:00.0 2 0+64K 1M+64K -- sh -c 'barter info $BARTER_FD'\n",

@@ -17,7 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { OPTION_READ_ONLY, OPTION_JSON };
+enum { OPTION_READ_ONLY, OPTION_NATIVE, OPTION_JSON };
 
 /* "OFFSET+LENGTH" */
 static int parse_range(char *text, struct barter_range *range)
@@ -40,15 +40,30 @@ static int parse_range(char *text, struct barter_range *range)
 	return 0;
 }
 
-static int failed_export(struct barter_device *device, uint32_t bar, int error)
+/* Something here lends nothing: the driver, or, for native, the kernel. */
+static int failed_to_lend(struct barter_device *device, int is_native)
+{
+	const char *name = barter_device_name(device);
+
+	if (!is_native)
+		return failed(name, "its driver does not lend; run: barter bind %s",
+			      name);
+	return failed(name, "no native buffer can be had: this kernel's vfio-pci lends nothing by itself, which takes Linux 6.19 or later with CONFIG_VFIO_PCI_DMABUF; without --native barter lends it%s",
+		      barter_device_can_export(device) ?
+		      ", once it is bound by: barter bind" : "");
+}
+
+static int failed_export(struct barter_device *device,
+			 const struct barter_export *what, int error)
 {
 	const char *name = barter_device_name(device);
 	struct barter_region region = { .length = 0 };
+	uint32_t bar = what->bar;
 
 	switch (error) {
 	case -EOPNOTSUPP:
-		return failed(name, "its driver does not lend; run: barter bind %s",
-			      name);
+		return failed_to_lend(device,
+				      what->flags & BARTER_EXPORT_NATIVE);
 	case -ENODEV:
 		return failed(name, "has no BAR %u; see: barter list", bar);
 	case -EINVAL:
@@ -166,7 +181,7 @@ static int export(const char *bdf, const struct barter_export *what, int json,
 		return failed_open(bdf, ret);
 	ret = barter_device_export(device, what, &fd);
 	if (ret) {
-		status = failed_export(device, what->bar, ret);
+		status = failed_export(device, what, ret);
 	} else {
 		status = command ? run_with(fd, command) :
 			 show_and_hold(fd, json);
@@ -180,6 +195,7 @@ int run_export(const struct command *command, int argc, char **argv)
 {
 	static const char *const names[] = {
 		[OPTION_READ_ONLY] = "read-only",
+		[OPTION_NATIVE] = "native",
 		[OPTION_JSON] = "json",
 		NULL
 	};
@@ -196,6 +212,8 @@ int run_export(const struct command *command, int argc, char **argv)
 	while ((option = option_next(&options)) >= 0) {
 		if (option == OPTION_JSON)
 			json = 1;
+		else if (option == OPTION_NATIVE)
+			what.flags = BARTER_EXPORT_NATIVE;
 		else
 			what.open_flags = O_RDONLY;
 	}
@@ -219,6 +237,8 @@ int run_export(const struct command *command, int argc, char **argv)
 		return wrong_usage(command, "\"%s\" is no BAR; expected 0..5",
 				   argv[first + 1]);
 	what.nr_ranges = (uint32_t)(argc - first - 2);
+	if (what.flags & BARTER_EXPORT_NATIVE && what.nr_ranges > 1)
+		return wrong_usage(command, "--native takes one range, as iommufd does; export each by itself, or use barter_ioas_map() of the library");
 	ranges = calloc(what.nr_ranges, sizeof(*ranges));
 	if (!ranges)
 		return failed("export", "out of memory");

@@ -53,6 +53,23 @@ ok "doctor: no /dev/vfio/vfio" out_has "do:  modprobe vfio"
 : > "$TREE/dev/iommu"
 ok "doctor: iommufd is enough" run 0 doctor
 
+# What feature 11 gives: the parameter, and what the machine has.
+tree_begin "$work/doctor-feature11"
+tree_base
+mkdir "$TREE/sys/module/barter_vfio_pci/parameters"
+feature11() {
+	echo "$1" > "$TREE/sys/module/barter_vfio_pci/parameters/feature11"
+	ok "doctor: feature 11 $1" run 0 doctor
+	ok "doctor: feature 11 $1, said" out_has "$2"
+}
+feature11 "[auto] barter" "the kernel has no exporter of its own"
+feature11 "[auto] barter native" "the kernel has no iommufd"
+feature11 "auto [barter]" "barter: gives barter's buffers"
+feature11 "auto barter [native]" "native: gives the kernel's own buffers"
+: > "$TREE/dev/iommu"
+feature11 "[auto] barter native" "the kernel's own buffers for one range"
+feature11 "[auto] barter" "the kernel has no exporter of its own"
+
 if [ "$(id -u)" != 0 ]; then
 	tree_begin "$work/doctor-mode"
 	tree_base

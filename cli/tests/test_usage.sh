@@ -31,6 +31,7 @@ wrong export 01:00.0 2
 wrong export 01:00.0 6 0+4096
 wrong export 01:00.0 2 4096
 wrong export 01:00.0 2 0+4096 --
+wrong export --native 01:00.0 2 0+4096 8192+4096
 wrong export 01:00.0 2 0+-1
 wrong export 01:00.0 2 0x+1
 wrong export 01:00.0 2 0+99999999999999999999
