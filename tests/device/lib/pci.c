@@ -158,11 +158,28 @@ int pci_unbind(const char *bdf)
 	return sysfs_write(bdf, DEVICES "/%s/driver/unbind", bdf);
 }
 
+/*
+ * Feature 11 is barter's here, also on kernels where it would be native. Only
+ * the tests that are about native buffers ask for something else, later.
+ */
+static void choose_barters(const char *driver)
+{
+	static const char *const path =
+		"/sys/module/barter_vfio_pci/parameters/feature11";
+	char now[80];
+
+	if (!strcmp(driver, pci_lender()) &&
+	    sysfs_read(now, sizeof(now), "%s", path) > 0 &&
+	    !strstr(now, "[barter]"))
+		sysfs_write("barter", "%s", path);
+}
+
 int pci_bind(const char *bdf, const char *driver)
 {
 	char name[64];
 	int ret;
 
+	choose_barters(driver);
 	pci_driver(bdf, name, sizeof(name));
 	if (!strcmp(name, driver))
 		return 0;

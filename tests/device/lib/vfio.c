@@ -46,14 +46,11 @@ int dev_region(const struct dev *d, uint32_t index,
 	return ioctl(d->fd, VFIO_DEVICE_GET_REGION_INFO, info) ? -errno : 0;
 }
 
-static int open_device(struct dev *d)
+int dev_regions(struct dev *d)
 {
 	struct vfio_region_info info;
 	int ret;
 
-	d->fd = ioctl(d->group, VFIO_GROUP_GET_DEVICE_FD, d->bdf);
-	if (d->fd < 0)
-		return -errno;
 	for (unsigned int i = 0; i < 6; i++) {
 		if (dev_region(d, i, &info))
 			continue;
@@ -64,6 +61,12 @@ static int open_device(struct dev *d)
 	ret = dev_region(d, VFIO_PCI_CONFIG_REGION_INDEX, &info);
 	d->config = info.offset;
 	return ret;
+}
+
+static int open_device(struct dev *d)
+{
+	d->fd = ioctl(d->group, VFIO_GROUP_GET_DEVICE_FD, d->bdf);
+	return d->fd < 0 ? -errno : dev_regions(d);
 }
 
 int dev_open_bound(struct dev *d, const char *bdf)

@@ -35,6 +35,8 @@ int dev_open_in(struct dev *d, const char *bdf, const struct dev *other);
 int dev_open_bound(struct dev *d, const char *bdf);
 void dev_close(struct dev *d);
 
+/* Fill in what VFIO says of the regions of an open device. */
+int dev_regions(struct dev *d);
 int dev_region(const struct dev *d, uint32_t index,
 	       struct vfio_region_info *info);
 int dev_read(const struct dev *d, unsigned int offset, void *data, size_t n);

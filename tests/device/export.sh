@@ -1,0 +1,86 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+# Copyright (c) 2026 the barter developers
+#
+# export.sh: what "barter export" and "barter info" say of either kind of buffer,
+# and "barter doctor" of what feature 11 gives. Runs inside the test machine; TAP
+# on standard output.
+
+n=0 bad=0
+result() {
+	n=$((n + 1))
+	if [ "$1" = 0 ]; then
+		echo "ok $n - export: $2"
+	else
+		bad=$((bad + 1))
+		echo "not ok $n - export: $2"
+		sed 's/^/#   /' /tmp/said
+	fi
+}
+
+# exits STATUS WHAT COMMAND...: the command's output is in /tmp/said then.
+exits() {
+	want=$1 what=$2
+	shift 2
+	"$@" >/tmp/said 2>&1 </dev/null
+	[ "$?" = "$want" ]
+	result $? "$what"
+}
+
+says() {
+	grep -qe "$1" /tmp/said
+	result $? "$2"
+}
+
+parameter=/sys/module/barter_vfio_pci/parameters/feature11
+# Does the kernel lend by itself? It has a function for drivers that ask it to.
+native=no
+grep -q ' vfio_pci_core_get_dmabuf_phys' /proc/kallsyms && native=yes
+iommufd=no
+grep -q ' iommufd_' /proc/kallsyms && iommufd=yes
+
+exits 0 'bind' barter bind "$VM_VRAM0"
+exits 0 'a buffer of barter'\''s' \
+	barter export "$VM_VRAM0" 2 0+64K 1M+4K -- sh -c 'barter info $BARTER_FD'
+says '^kind  *barter$' 'is said to be one'
+exits 0 'the same as JSON' \
+	barter export "$VM_VRAM0" 2 0+64K -- sh -c 'barter info --json $BARTER_FD'
+says '"kind": *"barter"' 'is said to be one there too'
+exits 2 'native, two ranges: a usage error' barter export --native "$VM_VRAM0" 2 0+64K 1M+4K
+says 'one range' 'which says what is right'
+if [ $native = yes ]; then
+	exits 0 'native' \
+		barter export --native "$VM_VRAM0" 2 0+64K -- sh -c 'barter info $BARTER_FD'
+	says '^kind  *native$' 'is said to be native'
+	says '65536 bytes' 'with its length'
+	exits 0 'native, held' barter export --native "$VM_VRAM0" 2 0+64K
+	says '^kind  *native$' 'says what it holds'
+	exits 0 'native as JSON' \
+		barter export --native "$VM_VRAM0" 2 0+64K -- sh -c 'barter info --json $BARTER_FD'
+	says '"kind": *"native"' 'is said to be native there too'
+	exits 1 'native, beyond the BAR' barter export --native "$VM_VRAM0" 2 64M+4K
+	says 'not a set of ranges of BAR 2' 'says so'
+else
+	exits 1 'native' barter export --native "$VM_VRAM0" 2 0+64K
+	says "$VM_VRAM0: .*Linux 6.19 or later with CONFIG_VFIO_PCI_DMABUF" 'says what it takes'
+	says 'without --native barter lends it' 'and what to do'
+fi
+
+echo auto >$parameter
+barter doctor >/tmp/said 2>&1
+case $native$iommufd in
+yesyes) says '^ok  *feature 11  *auto: gives the kernel.s own buffers for one range' 'doctor: auto' ;;
+yesno) says '^ok  *feature 11  *auto: gives barter.s buffers.*no iommufd' 'doctor: auto' ;;
+*) says '^ok  *feature 11  *auto: gives barter.s buffers.*no exporter' 'doctor: auto' ;;
+esac
+echo barter >$parameter
+barter doctor >/tmp/said 2>&1
+says '^ok  *feature 11  *barter: ' 'doctor: barter'
+if [ $native = yes ]; then
+	echo native >$parameter
+	barter doctor >/tmp/said 2>&1
+	says '^ok  *feature 11  *native: ' 'doctor: native'
+fi
+echo auto >$parameter
+echo "1..$n"
+[ "$bad" = 0 ]
