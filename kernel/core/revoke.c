@@ -344,6 +344,13 @@ static void barter_revoke_forget(struct barter_exporter *exp,
 	spin_unlock(&exp->list_lock);
 }
 
+/* Under the lock, but barter_exporter_reasons() reads without it. */
+static void barter_reasons_set(struct barter_exporter *exp, u32 reasons)
+{
+	lockdep_assert_held(&exp->lock);
+	WRITE_ONCE(exp->reasons, reasons);
+}
+
 /* Returns false if it was in force already and does not count. */
 static bool barter_reason_add(struct barter_exporter *exp, u32 reason)
 {
@@ -351,7 +358,7 @@ static bool barter_reason_add(struct barter_exporter *exp, u32 reason)
 
 	if (reason & BARTER_REASONS_NEST)
 		exp->depth[ilog2(reason)]++;
-	exp->reasons |= reason;
+	barter_reasons_set(exp, exp->reasons | reason);
 	return added;
 }
 
@@ -363,7 +370,7 @@ static void barter_reason_remove(struct barter_exporter *exp, u32 reason)
 		if (--exp->depth[ilog2(reason)])
 			return;
 	}
-	exp->reasons &= ~reason;
+	barter_reasons_set(exp, exp->reasons & ~reason);
 }
 
 /**
@@ -418,9 +425,11 @@ int barter_exporter_revoke(struct barter_exporter *exp, u32 reason,
 	if (ret) {
 		if (added && !(flags & BARTER_REVOKE_FACT))
 			barter_reason_remove(exp, reason);
-		exp->reasons |= BARTER_REASON_INTERRUPTED;
+		barter_reasons_set(exp, exp->reasons |
+					BARTER_REASON_INTERRUPTED);
 	} else {
-		exp->reasons &= ~BARTER_REASON_INTERRUPTED;
+		barter_reasons_set(exp, exp->reasons &
+					~BARTER_REASON_INTERRUPTED);
 	}
 	barter_revoke_settle(&bufs, exp->reasons, !ret);
 	if (reason & BARTER_REASONS_FINAL && !ret)
@@ -453,8 +462,9 @@ void barter_exporter_restore(struct barter_exporter *exp, u32 reason)
 	mutex_lock(&exp->lock);
 	barter_reason_remove(exp, reason);
 	if (reason == BARTER_REASON_CLOSED)
-		exp->reasons &= ~(BARTER_REASON_ERROR |
-				  BARTER_REASON_INTERRUPTED);
+		barter_reasons_set(exp, exp->reasons &
+					~(BARTER_REASON_ERROR |
+					  BARTER_REASON_INTERRUPTED));
 	barter_revoke_collect(exp, &bufs);
 	barter_revoke_settle(&bufs, exp->reasons, false);
 	trace_barter_restore(exp->pdev, reason, exp->reasons, 0);

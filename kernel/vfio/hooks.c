@@ -28,18 +28,23 @@ atomic_t barter_vfio_config_races = ATOMIC_INIT(0);
  *
  * vfio-pci-core decides by the same facts. Without memory_lock a reader can meet
  * core between the two steps of a COMMAND write and see memory off for an
- * instant; the writer's own update mends that.
+ * instant; the writer's own update mends that. So these are data races that core,
+ * whose accesses are plain, is not to be blamed for. no_command_memory is as the
+ * device was found, but shares a byte with bits that change.
  *
  * Return: whether it is on, by the COMMAND register and the power state.
  */
 bool barter_vfio_memory_on(const struct barter_vfio *bv)
 {
 	const struct vfio_pci_core_device *core = &bv->core;
-	u16 command = le16_to_cpup((__le16 *)&core->vconfig[PCI_COMMAND]);
+	const __le16 *config = (__le16 *)&core->vconfig[PCI_COMMAND];
+	u16 command = le16_to_cpu(data_race(READ_ONCE(*config)));
+	int power = (__force int)data_race(READ_ONCE(core->pdev->current_state));
 
-	if ((__force int)core->pdev->current_state >= (__force int)PCI_D3hot)
+	if (power >= (__force int)PCI_D3hot)
 		return false;
-	return core->pdev->no_command_memory || command & PCI_COMMAND_MEMORY;
+	return data_race(!!core->pdev->no_command_memory) ||
+	       command & PCI_COMMAND_MEMORY;
 }
 
 /* Only this gives and takes the two reasons, under state_lock. */
@@ -73,7 +78,7 @@ void barter_vfio_update(struct barter_vfio *bv, unsigned int flags)
 		barter_vfio_level(bv, BARTER_REASON_MEMORY,
 				  !barter_vfio_memory_on(bv), flags);
 		barter_vfio_level(bv, BARTER_REASON_LOW_POWER,
-				  READ_ONCE(bv->core.pm_runtime_engaged),
+				  data_race(READ_ONCE(bv->core.pm_runtime_engaged)),
 				  flags);
 	}
 	mutex_unlock(&bv->state_lock);
