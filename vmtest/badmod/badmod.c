@@ -4,8 +4,11 @@
  * own tests can see each kind of misbehaviour caught.
  */
 #include <linux/delay.h>
+#include <linux/jiffies.h>
+#include <linux/kthread.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
+#include <linux/sched/task.h>
 #include <linux/slab.h>
 
 static char *how = "";
@@ -34,6 +37,33 @@ static void stall(void)
 	preempt_enable();
 }
 
+static int racy;
+
+/* Two threads that write the same variable, for 3 s. */
+static int racer(void *unused)
+{
+	unsigned long end = jiffies + 3 * HZ;
+
+	while (time_before(jiffies, end)) {
+		for (int i = 0; i < 1000; i++)
+			racy += i;
+		cond_resched();
+	}
+	return 0;
+}
+
+static void race(void)
+{
+	struct task_struct *other = kthread_run(racer, NULL, "badmod-racer");
+
+	if (IS_ERR(other))
+		return;
+	get_task_struct(other);
+	racer(NULL);
+	kthread_stop(other);
+	put_task_struct(other);
+}
+
 static int __init badmod_init(void)
 {
 	u8 *memory = kmalloc(777, GFP_KERNEL);
@@ -49,6 +79,8 @@ static int __init badmod_init(void)
 	WARN_ON(!strcmp(how, "warn"));
 	if (!strcmp(how, "locks"))
 		invert_locks();
+	if (!strcmp(how, "race"))
+		race();
 	if (!strcmp(how, "stall"))
 		stall();
 	if (!strcmp(how, "reference"))

@@ -17,6 +17,7 @@
  *	ready MS	the command starts; the kernel has been up for MS ms
  *	out BYTES	/out lies in the reserved RAM
  *	complaint TEXT	the run failed, whatever the command says
+ *	note TEXT	what people may want to know
  *	exit STATUS	the command ended
  *	verdict		nothing follows
  *
@@ -368,6 +369,7 @@ int main(void)
 	system("exec /bin/busybox ip link set lo up 2>/dev/null");
 
 	kmemleak_start();
+	races_start();
 	modules_load();
 	limit = atoll(conf_get("limit_ms"));
 	status = run_command(limit);

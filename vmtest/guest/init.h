@@ -3,6 +3,8 @@
 #ifndef VMTEST_INIT_H
 #define VMTEST_INIT_H
 
+#include <stdbool.h>
+
 /* One line of the report to the host (see init.c); newlines become blanks. */
 void report(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 long long uptime_ms(void);
@@ -11,6 +13,15 @@ long long uptime_ms(void);
 void modules_load(void);
 /* Unload the marked ones in reverse; one still in use is a complaint. */
 void modules_unload(void);
+
+/* Does a line of the kernel log name one of those that are unloaded? "[barter]" */
+bool modules_name(const char *line);
+
+/* Data races: look for them from now on; all lines of the log in order; the sum. */
+void races_start(void);
+bool race_begins(const char *line);
+void race_line(const char *line);
+void races_end(void);
 
 /* Search the whole kernel log for signs of a bug and complain of each. */
 void kmsg_check(void);

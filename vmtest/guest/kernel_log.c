@@ -24,7 +24,7 @@ static const char *const signs[] = {
 	"WARNING:", "BUG:", "BUG at", "kernel BUG", "Oops", "Call Trace:",
 	"general protection", "Kernel panic", "double fault", "stack segment",
 	"Unable to handle", "stack-protector", "Bad page", "bad page", "Bad rss-counter",
-	"KASAN:", "UBSAN:", "KCSAN:", "KFENCE:", "ODEBUG:",
+	"KASAN:", "UBSAN:", "KFENCE:", "ODEBUG:",
 	"possible circular locking", "possible recursive locking",
 	"possible irq lock inversion", "inconsistent lock state", "suspicious RCU",
 	"bad unlock balance", "lock held when returning", "held lock freed",
@@ -98,6 +98,9 @@ void kmsg_check(void)
 			report("complaint the kernel log overran: %llu lines lost",
 			       seq - expected);
 		expected = seq + 1;
+		race_line(text);
+		if (race_begins(text))
+			continue;
 		for (size_t i = 0; i < sizeof(signs) / sizeof(signs[0]); i++) {
 			if (!has_sign(text, signs[i]) || is_excused(text))
 				continue;
@@ -108,6 +111,7 @@ void kmsg_check(void)
 		}
 	}
 	close(fd);
+	races_end();
 	if (!expected)
 		report("complaint the kernel log is empty: nothing could be searched");
 }

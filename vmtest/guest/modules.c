@@ -106,3 +106,16 @@ void modules_unload(void)
 			       "have ended: %s", m->name, strerror(errno));
 	}
 }
+
+bool modules_name(const char *line)
+{
+	for (const char *at = line; (at = strchr(at, '[')); at++)
+		for (int i = 0; i < MAX_MODULES; i++) {
+			size_t length = strlen(modules[i].name);
+
+			if (modules[i].unload && !strncmp(at + 1, modules[i].name, length) &&
+			    at[1 + length] == ']')
+				return true;
+		}
+	return false;
+}

@@ -10,7 +10,7 @@
  * here may wait for QEMU in any other place.
  *
  * What came out is left in DIR/result, one line each, for vmtest to read:
- *	ready MS, complaint TEXT, exit STATUS, verdict	as init reported
+ *	ready MS, complaint TEXT, note TEXT, exit STATUS, verdict	as init reported
  *	late		the time was up
  *	signal N	QEMU itself was killed by signal N
  *	qemu N		QEMU ended by itself with status N

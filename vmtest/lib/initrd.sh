@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # The guest's root: one initramfs made of two archives. The base (busybox, init,
-# vmctl) is kept in build/vmtest and made again when its sources change; the rest
-# (modules, files of -f, the command) is made for each run.
+# vmctl; one for each width of programs) is kept in build/vmtest and made again when
+# its sources change; the rest (modules, files of -f, the command) is made for each run.
 
 # What every guest loads, then what is there for modprobe, if the kernel has it.
 readonly LOAD_MODULES='vfio vfio-pci vfio_iommu_type1'
@@ -19,26 +19,28 @@ newer() {
 
 # Compile the host's and the guest's programs, and pack the base.
 build_tools() {
-	local cc=${CC:-gcc} busybox dir applet
+	local cc=${CC:-gcc} busybox dir applet base=$tools/base$kernel_bits.cpio
 	local flags='-std=gnu11 -D_GNU_SOURCE -O2 -Wall -Wextra -Wno-unused-result'
+	local guest_flags="$flags -static -m$kernel_bits -D_FILE_OFFSET_BITS=64"
 
 	busybox=$(command -v busybox) || die "busybox is missing; run scripts/deps"
+	[ "$kernel_bits" = 64 ] || busybox=$kernel_dir/busybox
 	mkdir -p "$tools"
 	exec {tools_lock}>"$tools.lock"
 	flock "$tools_lock"
 	if ! newer "$tools/runner" "$vmtest_dir"/host/* "$vmtest_dir"/*.h; then
 		"$cc" $flags -o "$tools/runner" "$vmtest_dir"/host/*.c || die "runner does not compile"
 	fi
-	if ! newer "$tools/base.cpio" "$vmtest_dir"/guest/* "$vmtest_dir"/*.h \
+	if ! newer "$base" "$vmtest_dir"/guest/* "$vmtest_dir"/*.h \
 			"$busybox" "$vmtest_dir/lib/initrd.sh"; then
 		dir=$tools/base.$$
 		rm -rf "$dir"
 		mkdir -p "$dir"/{bin,dev,etc,lib,lib64,out,proc,root,run,sys,tmp,usr/bin,usr/sbin,var}
-		"$cc" $flags -static -o "$dir/init" "$vmtest_dir"/guest/{init,modules,kernel_log}.c &&
-		"$cc" $flags -static -o "$dir/usr/bin/vmctl" "$vmtest_dir/guest/vmctl.c" ||
+		"$cc" $guest_flags -o "$dir/init" "$vmtest_dir"/guest/{init,modules,kernel_log,races}.c &&
+		"$cc" $guest_flags -o "$dir/usr/bin/vmctl" "$vmtest_dir/guest/vmctl.c" ||
 			die "the guest's programs do not compile"
 		cp "$busybox" "$dir/bin/busybox"
-		(cd "$dir/bin" && busybox --list | grep -vx busybox |
+		(cd "$dir/bin" && "$busybox" --list | grep -vx busybox |
 			xargs -I'{}' ln -s busybox '{}')
 		ln -s bin "$dir/sbin"
 		ln -s /run "$dir/var/run"
@@ -46,7 +48,7 @@ build_tools() {
 		echo 'nobody:x:65534:65534:nobody:/:/bin/sh' >>"$dir/etc/passwd"
 		printf 'root:x:0:\nnogroup:x:65534:\n' >"$dir/etc/group"
 		chmod 1777 "$dir/tmp"
-		pack "$dir" >"$tools/base.new" && mv "$tools/base.new" "$tools/base.cpio" ||
+		pack "$dir" >"$base.new" && mv "$base.new" "$base" ||
 			die "cannot pack the base of the initramfs"
 		rm -rf "$dir"
 	fi

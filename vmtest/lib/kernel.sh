@@ -3,6 +3,9 @@
 #
 #   kernel_about   one line for people
 #   kernel_memory  memory the guest needs (default 1G)
+#   kernel_bits    width of the guest's programs (default 64); where it is 32 the
+#                  kernel's folder holds a busybox of that width
+#   kernel_words   words for the kernel command line
 #   kernel_key     optional function: prints what distinguishes one build from
 #                  another; a new key means a new kernel
 #   kernel_make    function: makes the kernel in the current folder, as
@@ -23,7 +26,7 @@ kernel_load() {
 	local file="$vmtest_dir/kernels/$1"
 
 	[ -f "$file" ] || die "no kernel '$1'; there are: $(kernel_names | xargs)"
-	kernel_about= kernel_memory=1G kernel_fragments=
+	kernel_about= kernel_memory=1G kernel_bits=64 kernel_words= kernel_fragments=
 	kernel_key() { :; }
 	. "$file"
 }
@@ -37,6 +40,23 @@ kernel_cached() {
 	# In a key, only kernels that are there may be asked for.
 	key=$(BARTER_NO_MAKE=1 kernel_key 2>/dev/null) || return
 	[ -e "$cache_dir/kernels/$1${key:+-$key}/release" ]
+}
+
+# kernel_clean: remove builds that are none of this checkout's kernels any more.
+kernel_clean() {
+	local name key dir
+
+	for name in $(kernel_names); do
+		kernel_load "$name"
+		key=$(BARTER_NO_MAKE=1 kernel_key 2>/dev/null) && [ -n "$key" ] || continue
+		for dir in "$cache_dir/kernels/$name"-*/; do
+			dir=${dir%/}
+			[ -d "$dir" ] && [ "${dir##*/}" != "$name-$key" ] || continue
+			say "removing $dir"
+			flock -n "$dir.lock" rm -rf "$dir" || { say "it is being made"; continue; }
+			rm -f "$dir.lock"
+		done
+	done
 }
 
 kernel_ensure() {
