@@ -136,7 +136,9 @@ static void faults_of_a_contiguous_16_mib(void)
 {
 	struct barter_info before, after;
 	volatile uint8_t *p;
-	long faults;
+	/* 32-bit x86 maps no device memory in huge pages: 64 KiB a fault. */
+	long faults, pmd = kernel_has_32_bits() ? 0 : 8;
+	long pte = kernel_has_32_bits() ? 256 : 0;
 	int fd = buf_export1(&mem, BAR, 16 * MIB, 16 * MIB);
 
 	need(fd >= 0, "export");
@@ -148,10 +150,11 @@ static void faults_of_a_contiguous_16_mib(void)
 		(void)*(volatile uint32_t *)(p + i);
 	faults = minor_faults() - faults;
 	after = info_of(fd);
-	is(after.out_faults_pmd - before.out_faults_pmd, 8, "PMD faults");
-	is(after.out_faults_pte - before.out_faults_pte, 0, "PTE faults");
+	is(after.out_faults_pmd - before.out_faults_pmd, pmd, "PMD faults");
+	is(after.out_faults_pte - before.out_faults_pte, pte, "PTE faults");
 	is(after.out_faults_pud - before.out_faults_pud, 0, "PUD faults");
-	ok(faults >= 8 && faults <= 12, "the process saw %ld faults", faults);
+	ok(faults >= pmd + pte && faults <= pmd + pte + 4,
+	   "the process saw %ld faults", faults);
 	munmap((void *)p, 16 * MIB);
 	close(fd);
 }
@@ -206,6 +209,8 @@ static void *try_mmap(int fd, uint64_t offset, size_t n, int prot, int flags,
 static void refusals(void)
 {
 	int fd = buf_export1(&mem, BAR, 0, 4 * PAGE), error;
+	/* 32-bit kernels let nothing beyond 4 GiB through to a driver. */
+	int far = kernel_has_32_bits() ? EOVERFLOW : EINVAL;
 	static const int prots[] = { PROT_READ, RW, PROT_NONE };
 
 	need(fd >= 0, "export");
@@ -220,13 +225,13 @@ static void refusals(void)
 	try_mmap(fd, 3 * PAGE, 2 * PAGE, RW, MAP_SHARED, &error);
 	is_errno(error, EINVAL, "runs over the end");
 	try_mmap(fd, 1ull << 40, PAGE, RW, MAP_SHARED, &error);
-	is_errno(error, EINVAL, "far beyond the end");
+	is_errno(error, far, "far beyond the end");
 	/* Where core's own windows of the BARs and barter's lie. */
 	for (unsigned int i = 1; i < 12; i++) {
 		try_mmap(fd, (uint64_t)i << 40 | 64 * MIB, PAGE, RW,
 			 MAP_SHARED, &error);
-		if (error != -EINVAL)
-			is_errno(error, EINVAL, "at %u TiB", i);
+		if (error != -far)
+			is_errno(error, far, "at %u TiB", i);
 	}
 	try_mmap(fd, ~0ull & ~(PAGE - 1), PAGE, RW, MAP_SHARED, &error);
 	ok(error == -EINVAL || error == -EOVERFLOW, "the last page of 64 bits");

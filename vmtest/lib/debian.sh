@@ -145,6 +145,15 @@ debian_headers() {
 	ln -s "$headers" build
 }
 
+# debian_busybox ARCHITECTURE: into the current folder, the static busybox for a
+# guest of another architecture than this machine's.
+debian_busybox() (
+	debian_apt_opts+=(-o APT::Architecture="$1" -o APT::Architectures="$1")
+	debian_read_index guest "$PWD/.apt" "$DEBIAN_EXTRA_SUITES"
+	debian_unpack "$PWD/.busybox" "busybox-static:$1"
+	mv .busybox/bin/busybox busybox || die "there is no busybox for $1"
+	rm -rf .busybox .apt
+)
 # debian_source SERIES VERSION: into ./src, the source of that version of Debian's
 # kernel package; of the newest one if the archive has dropped that version.
 debian_source() {

@@ -18,7 +18,7 @@
 #define BAR	2
 
 extern struct dev mem;
-extern volatile uint8_t *bar;		/* the whole BAR, by VFIO's own mmap */
+extern volatile uint8_t *bar;		/* the whole BAR, see dev_map() */
 extern uint64_t bar_length;
 
 /* Bail out unless the device, its driver and /dev/barter are there. */

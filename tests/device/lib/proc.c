@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -129,4 +130,11 @@ int count_fds(void)
 	if (dir)
 		closedir(dir);
 	return n;
+}
+
+bool kernel_has_32_bits(void)
+{
+	struct utsname name;
+
+	return !uname(&name) && !strstr(name.machine, "64");
 }

@@ -46,5 +46,7 @@ bool log_wait(struct log *log, const char *text, const char *text2, int ms);
 void log_close(struct log *log);
 
 int count_fds(void);
+/* Of the kernel, not of this program. */
+bool kernel_has_32_bits(void);
 
 #endif

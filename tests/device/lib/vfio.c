@@ -183,10 +183,40 @@ unsigned int dev_capability(const struct dev *d, uint8_t id)
 	return 0;
 }
 
+bool dev_maps_bar(const struct dev *d, int bar)
+{
+	void *p = mmap(NULL, 4096, PROT_READ, MAP_SHARED, d->fd,
+		       (off_t)d->offset[bar]);
+
+	if (p != MAP_FAILED)
+		munmap(p, 4096);
+	return p != MAP_FAILED || errno != EOVERFLOW || sizeof(long) > 4;
+}
+
+static void *map_by_sysfs(const struct dev *d, int bar, uint64_t offset,
+			  size_t n)
+{
+	char path[80];
+	void *p;
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/resource%d",
+		 d->bdf, bar);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		return MAP_FAILED;
+	p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+		 (off_t)offset);
+	close(fd);
+	return p;
+}
+
 void *dev_map(const struct dev *d, int bar, uint64_t offset, size_t n)
 {
-	void *p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_SHARED, d->fd,
-		       (off_t)(d->offset[bar] + offset));
+	void *p = dev_maps_bar(d, bar) ?
+		mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_SHARED, d->fd,
+		     (off_t)(d->offset[bar] + offset)) :
+		map_by_sysfs(d, bar, offset, n);
 
 	return p == MAP_FAILED ? NULL : p;
 }

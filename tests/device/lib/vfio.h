@@ -48,6 +48,12 @@ int dev_set_memory(const struct dev *d, bool on);
 /* Offset of a PCI capability in config space, 0 if absent. */
 unsigned int dev_capability(const struct dev *d, uint8_t id);
 
+/*
+ * Can a BAR be mapped through VFIO? Not on a 32-bit kernel, except BAR 0: it takes
+ * no offset beyond 4 GiB there. dev_map() goes by sysfs then, and that shows the same
+ * memory, but knows nothing of VFIO's revokes.
+ */
+bool dev_maps_bar(const struct dev *d, int bar);
 void *dev_map(const struct dev *d, int bar, uint64_t offset, size_t n);
 int dev_reset(const struct dev *d);
 int dev_hot_reset(const struct dev *d);
