@@ -43,7 +43,7 @@ static void barter_hot_reset_put_exporters(struct barter_hot_reset *hr)
 	hr->exporters = NULL;
 }
 
-/* Any error leaves the request to core, which says what is wrong with it. */
+/* A wrong request is left to core, which says what is wrong with it. */
 static int barter_hot_reset_get_groups(struct barter_hot_reset *hr,
 				       struct vfio_pci_hot_reset __user *arg,
 				       u32 count)
@@ -154,7 +154,7 @@ static int barter_hot_reset_prepare(struct barter_hot_reset *hr,
  * Context: no locks held; takes dev_set->lock for a look at the set, and holds
  * none while it waits for importers.
  *
- * Return: core's answer, or -EINTR: the reset was not begun.
+ * Return: core's answer, or -EINTR or -ENOMEM: the reset was not begun.
  */
 long barter_vfio_hot_reset(struct vfio_device *vdev, unsigned long arg)
 {
@@ -163,7 +163,8 @@ long barter_vfio_hot_reset(struct vfio_device *vdev, unsigned long arg)
 	long ret;
 
 	ret = barter_hot_reset_prepare(&hr, vdev, (void __user *)arg);
-	if (ret == -EINTR)
+	/* What is wrong with a request core says; this it would not find wrong. */
+	if (ret == -EINTR || ret == -ENOMEM)
 		goto out_put;
 	if (ret)
 		barter_hot_reset_put_exporters(&hr);
