@@ -1,0 +1,505 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Copyright (c) 2026 the barter developers
+ *
+ * No memory: calls that reach barter, with each of their allocations failing in
+ * turn, also those of VFIO, dma-buf and page tables on the way. A call fails with
+ * ENOMEM and leaves all as it was, or does without and is whole.
+ *
+ * Here: export, questions, CPU mappings. fault_dma has importers and revokes.
+ * Only on kernels with fail-nth.
+ */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+#include "lib/fault.h"
+#include "lib/lend.h"
+#include "lib/tester.h"
+
+#define RW		(PROT_READ | PROT_WRITE)
+/* An address far from all others: no page table is there. */
+#if UINTPTR_MAX > 0xffffffff
+#define ALONE		((void *)0x200000000000)
+#else
+#define ALONE		((void *)0x60000000)
+#endif
+#define CROWD		40		/* buffers that have windows already */
+
+static volatile uint8_t *map;
+static int file = -1;
+
+static void lend(void)
+{
+	lend_one(LENT);
+}
+
+/* ---- export ---- */
+
+static struct dev big;
+static const struct dev *lender = &mem;
+static struct export *request;
+
+static int call_export(void)
+{
+	return export_call(lender, request);
+}
+
+static bool whole_export(int got)
+{
+	const uint32_t nr = request->r.nr_ranges;
+	struct barter_info info;
+	volatile uint8_t *p;
+	uint32_t v = 0;
+	bool fine;
+
+	p = buf_map(got, 0, nr * PAGE, RW);
+	fine = p && !buf_info(got, &info) && info.out_length == nr * PAGE &&
+		info.out_nr_ranges == nr &&
+		info.out_state == BARTER_STATE_OK && !info.out_reasons &&
+		!peek(p, &v) && !peek(p + (nr - 1) * PAGE, &v);
+	if (lender == &mem)
+		fine = fine && lend_shows(p, OFFSET);
+	munmap((void *)p, nr * PAGE);
+	close(got);
+	return fine;
+}
+
+static void sweep_export(const char *name, uint32_t nr, unsigned int least,
+			 bool sparse)
+{
+	const struct fault_call c = {
+		.name = name, .call = call_export, .whole = whole_export,
+		.least = least, .sparse = sparse,
+	};
+
+	request = lend_request(lender, nr, 7, PAGE);
+	fault_sweep(&c);
+	free(request);
+}
+
+static void export_one_range(void)
+{
+	sweep_export("one range", 1, 5, false);
+}
+
+static void export_many_ranges(void)
+{
+	sweep_export("64 ranges", 64, 5, false);
+	sweep_export("30000 ranges", 30000, 5, false);
+}
+
+/* Tables too large for kmalloc(), which come page by page. */
+static void export_huge_tables(void)
+{
+	char bdf[BDF_LENGTH];
+
+	for (unsigned int i = 0; !pci_find(PCI_IVSHMEM, i, bdf); i++) {
+		if (dev_open(&big, bdf))
+			continue;
+		if (big.length[BAR] >= 1ull << 30)
+			break;
+		dev_close(&big);
+		big.fd = -1;
+	}
+	need(big.fd > 0, "a BAR of 1 GiB or more");
+	lender = &big;
+	sweep_export("270000 ranges", 270000, 16, true);
+	lender = &mem;
+	dev_close(&big);
+}
+
+/* ---- features that barter handles ---- */
+
+static uint32_t feature;
+
+static int call_feature(void)
+{
+	struct vfio_device_feature arg = {
+		.argsz = sizeof(arg), .flags = feature,
+	};
+
+	return ioctl(mem.fd, VFIO_DEVICE_FEATURE, &arg) ? -errno : 0;
+}
+
+static void probes(void)
+{
+	static const uint32_t features[] = {
+		VFIO_DEVICE_FEATURE_DMA_BUF | VFIO_DEVICE_FEATURE_GET,
+		VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY | VFIO_DEVICE_FEATURE_SET,
+		VFIO_DEVICE_FEATURE_LOW_POWER_EXIT | VFIO_DEVICE_FEATURE_SET,
+	};
+	static const char *const names[] = {
+		"probe export", "probe low power entry", "probe low power exit",
+	};
+
+	for (int i = 0; i < 3; i++) {
+		const struct fault_call c = {
+			.name = names[i], .call = call_feature,
+		};
+
+		feature = features[i] | VFIO_DEVICE_FEATURE_PROBE;
+		fault_sweep(&c);
+	}
+}
+
+/* ---- /dev/barter and debugfs ---- */
+
+static int call_open(void)
+{
+	int got = open("/dev/barter", O_RDWR | O_CLOEXEC);
+
+	return got < 0 ? -errno : got;
+}
+
+static bool whole_fd(int got)
+{
+	return !close(got);
+}
+
+static int call_info(void)
+{
+	struct barter_info info;
+
+	return buf_info(lent, &info);
+}
+
+static int call_route(void)
+{
+	struct barter_route r = {
+		.size = sizeof(r), .dmabuf_fd = lent, .device_fd = mem.fd,
+		.flags = BARTER_ROUTE_F_DEVICE_FD,
+	};
+
+	return ioctl(barter_fd(), BARTER_IOC_ROUTE, &r) ? -errno : 0;
+}
+
+static int call_route_bdf(void)
+{
+	unsigned int domain, bus, slot, function;
+	struct barter_route r = {
+		.size = sizeof(r), .dmabuf_fd = lent, .device_fd = -1,
+	};
+
+	if (sscanf(edu_bdf(), "%x:%x:%x.%u", &domain, &bus, &slot, &function) != 4)
+		return -EINVAL;
+	r.domain = domain;
+	r.bus = (uint8_t)bus;
+	r.devfn = (uint8_t)(slot << 3 | function);
+	return ioctl(barter_fd(), BARTER_IOC_ROUTE, &r) ? -errno :
+		r.out_route == BARTER_ROUTE_HOST ? 0 : -EIO;
+}
+
+static int call_debugfs(void)
+{
+	static char text[8192];
+	int got = open(BUFFERS, O_RDONLY | O_CLOEXEC), ret;
+
+	if (got < 0)
+		return -errno;
+	ret = read(got, text, sizeof(text)) < 0 ? -errno : 0;
+	close(got);
+	return ret;
+}
+
+static void questions(void)
+{
+	const struct fault_call calls[] = {
+		{ .name = "open /dev/barter", .call = call_open,
+		  .whole = whole_fd, .least = 2 },
+		{ .name = "info", .call = call_info },
+		{ .name = "route to a device fd", .call = call_route },
+		{ .name = "route to an address", .call = call_route_bdf },
+		{ .name = "read debugfs", .call = call_debugfs, .least = 3 },
+	};
+
+	lend_ranges(64, PAGE);
+	for (unsigned int i = 0; i < sizeof(calls) / sizeof(*calls); i++)
+		fault_sweep(&calls[i]);
+	lend_close();
+}
+
+/* ---- CPU mappings ---- */
+
+static int call_map(void)
+{
+	void *p = mmap(NULL, LENT, RW, MAP_SHARED, lent, 0);
+
+	map = p;
+	return p == MAP_FAILED ? -errno : 0;
+}
+
+static bool whole_map(int ret)
+{
+	bool fine = lend_shows(map, OFFSET);
+
+	(void)ret;
+	munmap((void *)map, LENT);
+	return fine;
+}
+
+static void lend_and_map(void)
+{
+	lend();
+	if (call_map() || !lend_shows(map, OFFSET))
+		tap_bail("no mapping to begin with");
+}
+
+static void unmap_and_close(void)
+{
+	munmap((void *)map, LENT);
+	lend_close();
+}
+
+/* With many windows a tree has to grow for one more, and to shrink. */
+static int crowd[CROWD];
+
+static void crowd_in(void)
+{
+	for (int i = 0; i < CROWD; i++) {
+		void *p;
+
+		crowd[i] = buf_export1(&mem, BAR, OFFSET, PAGE);
+		p = buf_map(crowd[i], 0, PAGE, RW);
+		if (!p)
+			tap_bail("no crowd: %s", strerror(errno));
+		munmap(p, PAGE);
+	}
+}
+
+static void crowd_out(void)
+{
+	for (int i = 0; i < CROWD; i++)
+		close(crowd[i]);
+}
+
+static volatile uint8_t *first;
+
+static void lend_and_map_first(void)
+{
+	lend_and_map();
+	first = map;
+}
+
+static void unmap_first_and_close(void)
+{
+	munmap((void *)first, LENT);
+	lend_close();
+}
+
+/* Splits the mapping in two, which may fail half way. */
+static int call_split(void)
+{
+	return munmap((void *)(map + PAGE), PAGE) ? -errno : 0;
+}
+
+static int call_protect(void)
+{
+	return mprotect((void *)(map + PAGE), PAGE, PROT_READ) ? -errno : 0;
+}
+
+/* Still whole at both ends; and made one again. */
+static bool whole_split(int ret)
+{
+	struct barter_info info;
+	bool fine;
+
+	(void)ret;
+	fine = lend_shows(map, OFFSET) && lend_shows(map + 3 * PAGE, OFFSET + 3 * PAGE) &&
+		!buf_info(lent, &info) && info.out_mmaps >= 2;
+	return fine && mmap((void *)map, LENT, RW, MAP_SHARED | MAP_FIXED,
+			    lent, 0) == map;
+}
+
+static int call_fork(void)
+{
+	pid_t pid = fork();
+
+	if (!pid)
+		_exit(0);
+	return pid < 0 ? -errno : pid;
+}
+
+static bool whole_fork(int pid)
+{
+	int status;
+
+	return waitpid(pid, &status, 0) == pid && !status;
+}
+
+static void mmaps(void)
+{
+	const struct fault_call calls[] = {
+		{ .name = "first mmap", .before = lend, .call = call_map,
+		  .whole = whole_map, .after = lend_close, .least = 2,
+		  .moves = true },
+		{ .name = "second mmap", .before = lend_and_map_first,
+		  .call = call_map, .whole = whole_map,
+		  .after = unmap_first_and_close, .least = 1, .moves = true },
+		{ .name = "munmap of the middle", .before = lend_and_map,
+		  .call = call_split, .whole = whole_split,
+		  .after = unmap_and_close, .least = 1, .moves = true,
+		  .splits = true },
+		{ .name = "mprotect of the middle", .before = lend_and_map,
+		  .call = call_protect, .whole = whole_split,
+		  .after = unmap_and_close, .least = 1, .moves = true,
+		  .splits = true },
+		{ .name = "fork", .before = lend_and_map, .call = call_fork,
+		  .whole = whole_fork, .after = unmap_and_close, .least = 20,
+		  .errnos = { EAGAIN }, .moves = true, .sparse = true },
+	};
+
+	crowd_in();
+	for (unsigned int i = 0; i < sizeof(calls) / sizeof(*calls); i++)
+		fault_sweep(&calls[i]);
+	crowd_out();
+}
+
+static int call_close(void)
+{
+	int ret = close(lent);
+
+	return ret ? -errno : 0;
+}
+
+/* The window of page offsets is given back, which needs memory. */
+static void lend_window(void)
+{
+	lend_and_map();
+	munmap((void *)map, LENT);
+}
+
+static bool whole_close(int ret)
+{
+	(void)ret;
+	lend_window();
+	return true;
+}
+
+static void closing(void)
+{
+	const struct fault_call c = {
+		.name = "close of a buffer that was mapped",
+		.before = lend_window, .call = call_close,
+		.whole = whole_close, .after = lend_close, .moves = true,
+	};
+
+	crowd_in();
+	fault_sweep(&c);
+	crowd_out();
+}
+
+/* ---- page faults ---- */
+
+static uint64_t fault_length;
+static uint32_t seen;
+
+static void lend_alone(void)
+{
+	if (fault_length == PAGE)
+		lend_one(PAGE);
+	else
+		lend();
+	map = mmap(ALONE, fault_length, RW, MAP_SHARED | MAP_FIXED_NOREPLACE,
+		   lent, 0);
+	if (map != ALONE)
+		tap_bail("no mapping at %p: %s", ALONE, strerror(errno));
+}
+
+static void close_alone(void)
+{
+	munmap((void *)map, fault_length);
+	lend_close();
+}
+
+static int call_load(void)
+{
+	int sig = peek(map, &seen);
+
+	return sig == SIGBUS ? -EIO : sig ? -EFAULT : 0;
+}
+
+static int call_store(void)
+{
+	int sig = poke(map, pattern(SEED, OFFSET));
+
+	seen = pattern(SEED, OFFSET);
+	return sig == SIGBUS ? -EIO : sig ? -EFAULT : 0;
+}
+
+/* The kernel touches it for a read(). */
+static int call_kernel(void)
+{
+	return read(file, (void *)(map + 64), 4) == 4 ? 0 : -errno;
+}
+
+static bool whole_load(int ret)
+{
+	struct barter_info info;
+
+	(void)ret;
+	return seen == pattern(SEED, OFFSET) && lend_shows(map, OFFSET) &&
+		!buf_info(lent, &info) &&
+		info.out_faults_pte + info.out_faults_pmd >= 1;
+}
+
+static bool whole_kernel(int ret)
+{
+	uint32_t v = 1;
+
+	(void)ret;
+	return !peek(map + 64, &v) && !v;
+}
+
+/*
+ * The kernel repeats a program's own access until there is memory; that of a
+ * system call fails.
+ */
+static void page_faults(void)
+{
+	static const char *const names[2][3] = {
+		{ "load", "store", "read() into it" },
+		{ "load, huge", "store, huge", "read() into it, huge" },
+	};
+
+	file = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+	for (int huge = 0; huge < 2; huge++) {
+		const struct fault_call calls[] = {
+			{ .name = names[huge][0], .before = lend_alone,
+			  .call = call_load, .whole = whole_load,
+			  .after = close_alone, .least = 2, .moves = true },
+			{ .name = names[huge][1], .before = lend_alone,
+			  .call = call_store, .whole = whole_load,
+			  .after = close_alone, .least = 2, .moves = true },
+			{ .name = names[huge][2], .before = lend_alone,
+			  .call = call_kernel, .whole = whole_kernel,
+			  .after = close_alone, .least = 2, .moves = true,
+			  .errnos = { EFAULT } },
+		};
+
+		fault_length = huge ? LENT : PAGE;
+		for (int i = 0; i < 3; i++)
+			fault_sweep(&calls[i]);
+	}
+	close(file);
+	fill(bar + OFFSET, SEED, OFFSET, PAGE);
+}
+
+int main(void)
+{
+	lend_begin();
+	CASE_LIMIT(export_one_range, 60);
+	CASE_LIMIT(export_many_ranges, 120);
+	CASE_LIMIT(export_huge_tables, 240);
+	CASE_LIMIT(probes, 60);
+	CASE_LIMIT(questions, 60);
+	CASE_LIMIT(mmaps, 120);
+	CASE_LIMIT(closing, 60);
+	CASE_LIMIT(page_faults, 60);
+	return lend_end();
+}

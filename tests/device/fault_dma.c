@@ -1,0 +1,461 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Copyright (c) 2026 the barter developers
+ *
+ * No memory, as in fault, for importers, and for whatever takes buffers back and
+ * gives them again.
+ */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "lib/cause.h"
+#include "lib/edu.h"
+#include "lib/fault.h"
+#include "lib/lend.h"
+#include "lib/tester.h"
+
+/*
+ * DMA API debugging allocates for memory that a device writes, and gives up for
+ * ever when it cannot: so importers only read, but where that is the question.
+ */
+#define TO_DEVICE	BARTER_TEST_TO_DEVICE
+
+static volatile uint8_t *map;
+static int t = -1, id, edu = -1, file = -1;
+static uint8_t data[64];
+
+/* ---- attach, map, unmap, detach ---- */
+
+static uint32_t nr_map;
+static uint64_t map_range = PAGE;
+
+static void map_begin(void)
+{
+	lend_ranges(nr_map, map_range);
+	t = tester_open();
+	id = tester_attach(t, lent, 0);
+	if (id < 0)
+		tap_bail("no importer to begin with");
+}
+
+static void map_begin_mapped(void)
+{
+	map_begin();
+	if (tester_map(t, id, TO_DEVICE, NULL))
+		tap_bail("no DMA mapping to begin with");
+}
+
+static void map_end(void)
+{
+	close(t);
+	lend_close();
+}
+
+static int call_attach(void)
+{
+	return tester_attach(t, lent, 0);
+}
+
+static bool whole_attach(int got)
+{
+	return !tester_map(t, got, TO_DEVICE, NULL) && !tester_detach(t, got);
+}
+
+static struct barter_test_map mapped;
+
+static int call_dma_map(void)
+{
+	return tester_map(t, id, TO_DEVICE, &mapped);
+}
+
+static bool whole_dma_map(int ret)
+{
+	bool fine = mapped.out_length == nr_map * map_range;
+
+	(void)ret;
+	return !tester_unmap(t, id) && fine;
+}
+
+static int call_dma_unmap(void)
+{
+	return tester_unmap(t, id);
+}
+
+static bool whole_dma_unmap(int ret)
+{
+	(void)ret;
+	return !tester_stat(t, id).out_mapped && !tester_map(t, id, TO_DEVICE, NULL);
+}
+
+static int call_detach(void)
+{
+	return tester_detach(t, id);
+}
+
+static bool whole_detach(int ret)
+{
+	(void)ret;
+	id = tester_attach(t, lent, 0);
+	return id >= 0 && !tester_map(t, id, TO_DEVICE, NULL);
+}
+
+static int call_pin(void)
+{
+	return tester_pin(t, id);
+}
+
+static bool whole_pin(int ret)
+{
+	(void)ret;
+	return !tester_unpin(t, id);
+}
+
+static void dma_maps(void)
+{
+	/*
+	 * I/O virtual addresses of up to 128 KiB come from a cache; for more the
+	 * kernel tries twice. Ranges that need page tables of the IOMMU each time
+	 * are left out: Linux' own Intel driver does not undo half a map (it warns
+	 * at the next one), and DMA API debugging counts one that failed.
+	 */
+	static const struct {
+		const char *name;
+		uint32_t nr;
+		uint64_t range;
+		unsigned int least, fails;
+	} sizes[] = {
+		{ "DMA map of 1 page", 1, PAGE, 2, 1 },
+		{ "DMA map of 64 pages", 64, PAGE, 2, 1 },
+		{ "DMA map of 300 pages", 300, PAGE, 3, 2 },
+		{ "DMA map of 24 times 256 KiB", 24, MIB / 4, 20, 1 },
+	};
+	const struct fault_call calls[] = {
+		{ .name = "attach", .before = map_begin, .call = call_attach,
+		  .whole = whole_attach, .after = map_end, .least = 2 },
+		{ .name = "pin", .before = map_begin, .call = call_pin,
+		  .whole = whole_pin, .after = map_end },
+		{ .name = "DMA unmap", .before = map_begin_mapped,
+		  .call = call_dma_unmap, .whole = whole_dma_unmap,
+		  .after = map_end },
+		{ .name = "detach", .before = map_begin_mapped,
+		  .call = call_detach, .whole = whole_detach,
+		  .after = map_end },
+	};
+
+	nr_map = 8;
+	for (unsigned int i = 0; i < sizeof(calls) / sizeof(*calls); i++)
+		fault_sweep(&calls[i]);
+	for (int i = 0; i < 4; i++) {
+		const struct fault_call c = {
+			.name = sizes[i].name, .before = map_begin,
+			.call = call_dma_map, .whole = whole_dma_map,
+			.after = map_end, .least = sizes[i].least,
+			.fails = sizes[i].fails,
+			.sparse = true,
+		};
+
+		nr_map = sizes[i].nr;
+		map_range = sizes[i].range;
+		fault_sweep(&c);
+	}
+	map_range = PAGE;
+}
+
+/* ---- taking the memory back, and giving it again ---- */
+
+static const struct cause *cause;
+
+static int cause_begin(void)
+{
+	if (strcmp(cause->name, "sysfs reset"))
+		return cause->begin(&mem);
+	return write(file, "1", 1) == 1 ? 0 : -errno;
+}
+
+static int cause_end(void)
+{
+	return cause->end(&mem);
+}
+
+static void revoke_begin(void)
+{
+	nr_map = 8;
+	map_begin_mapped();
+	map = buf_map(lent, 0, 8 * PAGE, PROT_READ);
+	if (!lend_shows(map, OFFSET))
+		tap_bail("no mapping to begin with");
+}
+
+static void revoke_end(void)
+{
+	munmap((void *)map, 8 * PAGE);
+	map_end();
+}
+
+static bool usable(void)
+{
+	return buf_state(lent) == BARTER_STATE_OK && !buf_reasons(lent) &&
+		lend_shows(map, OFFSET) && lend_witness();
+}
+
+static bool whole_revoke(int ret)
+{
+	bool fine = !tester_stat(t, id).out_mapped;
+	uint32_t v;
+
+	(void)ret;
+	if (cause->end) {
+		fine = fine && buf_state(lent) == BARTER_STATE_REVOKED &&
+			buf_reasons(lent) == cause->reason &&
+			peek(map, &v) == SIGBUS;
+		fine = !cause->end(&mem) && fine;
+	}
+	return usable() && fine && !tester_map(t, id, TO_DEVICE, NULL);
+}
+
+static void restore_begin(void)
+{
+	revoke_begin();
+	if (cause->begin(&mem) || buf_state(lent) != BARTER_STATE_REVOKED)
+		tap_bail("%s does not revoke", cause->name);
+}
+
+static bool whole_restore(int ret)
+{
+	(void)ret;
+	return usable() && !cause->begin(&mem) &&
+		buf_state(lent) == BARTER_STATE_REVOKED;
+}
+
+static void restore_end(void)
+{
+	cause->end(&mem);
+	revoke_end();
+}
+
+static void revokes(void)
+{
+	static const char *const names[] = {
+		"memory off by a word", "memory off by an 8-byte block",
+		"low power", "VFIO_DEVICE_RESET", "hot reset", "sysfs reset",
+	};
+	char path[128], text[80];
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/reset", mem.bdf);
+	file = open(path, O_WRONLY | O_CLOEXEC);
+	for (unsigned int i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		const struct fault_call begin = {
+			.name = names[i], .before = revoke_begin,
+			.call = cause_begin, .whole = whole_revoke,
+			.after = revoke_end, .moves = true,
+			/* Nothing is left to core's locks, where none is killable. */
+			.strict = !strcmp(names[i], "hot reset"),
+			.least = strcmp(names[i], "hot reset") ? 0 : 4,
+		};
+		const struct fault_call end = {
+			.name = text, .before = restore_begin,
+			.call = cause_end, .whole = whole_restore,
+			.after = restore_end, .moves = true,
+		};
+
+		cause = cause_find(names[i]);
+		fault_sweep(&begin);
+		snprintf(text, sizeof(text), "end of: %s", names[i]);
+		/* The witness is revoked meanwhile, as all are. */
+		fault_witness = NULL;
+		if (cause->end)
+			fault_sweep(&end);
+		fault_witness = lend_witness;
+	}
+	close(file);
+}
+
+/* A fence that somebody else signals: without memory all fences are waited for. */
+static pthread_t signaller;
+static int fence;
+static volatile bool signalled, joined, over;
+
+/* Once a revoke waits, and some time later; or when there will be none. */
+static void *signal_late(void *arg)
+{
+	(void)arg;
+	while (!over && buf_state(lent) != BARTER_STATE_REVOKING)
+		usleep(1000);
+	usleep(100000);
+	signalled = true;
+	tester_signal(t, fence);
+	return NULL;
+}
+
+static void fence_begin(void)
+{
+	int sync = -1, other;
+
+	revoke_begin();
+	other = tester_open();
+	close(other);
+	fence = tester_fence(t, &sync);
+	if (fence < 0 || fence_into(lent, sync))
+		tap_bail("no fence to begin with");
+	close(sync);
+	signalled = joined = over = false;
+	if (pthread_create(&signaller, NULL, signal_late, NULL))
+		tap_bail("no thread");
+}
+
+static void fence_join(void)
+{
+	over = true;
+	if (!joined)
+		pthread_join(signaller, NULL);
+	joined = true;
+}
+
+static bool whole_fence(int ret)
+{
+	bool fine = signalled;
+
+	fence_join();
+	return whole_revoke(ret) && fine;
+}
+
+static void fence_end(void)
+{
+	fence_join();
+	revoke_end();
+}
+
+static void revoke_with_a_fence(void)
+{
+	const struct fault_call c = {
+		.name = "reset that waits for a fence", .before = fence_begin,
+		.call = cause_begin, .whole = whole_fence, .after = fence_end,
+		.least = 1, .moves = true,
+	};
+
+	cause = cause_find("VFIO_DEVICE_RESET");
+	fault_sweep(&c);
+}
+
+/* ---- the sample importer ---- */
+
+static int call_edu_open(void)
+{
+	return edu_open();
+}
+
+static bool whole_fd(int got)
+{
+	return !close(got);
+}
+
+static void edu_begin(void)
+{
+	edu = edu_open();
+	if (edu < 0)
+		tap_bail("the sample importer: %s", strerror(-edu));
+	lend_ranges(8, PAGE);
+}
+
+static void edu_begin_import(void)
+{
+	edu_begin();
+	if (edu_import(edu, lent))
+		tap_bail("no import to begin with");
+}
+
+static void edu_end(void)
+{
+	close(edu);
+	lend_close();
+}
+
+static int call_import(void)
+{
+	return edu_import(edu, lent);
+}
+
+static bool whole_import(int ret)
+{
+	bool fine = !edu_read(edu, 0, data, sizeof(data));
+
+	(void)ret;
+	fine = fine && differs(data, SEED, OFFSET, sizeof(data)) < 0;
+	close(edu);
+	edu = edu_open();
+	return fine;
+}
+
+static int call_edu_read(void)
+{
+	memset(data, 0, sizeof(data));
+	return edu_read(edu, 0, data, sizeof(data));
+}
+
+static int call_edu_write(void)
+{
+	fill(data, SEED, OFFSET, sizeof(data));
+	return edu_write(edu, 0, data, sizeof(data));
+}
+
+static bool whole_copy(int ret)
+{
+	bool fine = differs(data, SEED, OFFSET, sizeof(data)) < 0 &&
+		differs(bar + OFFSET, SEED, OFFSET, sizeof(data)) < 0 &&
+		edu_status(edu).out_mapped;
+
+	(void)ret;
+	/* Without the mapping, as it was. */
+	close(edu);
+	edu = edu_open();
+	return fine && !edu_import(edu, lent);
+}
+
+static int call_edu_close(void)
+{
+	return close(edu) ? -errno : 0;
+}
+
+static bool whole_edu_close(int ret)
+{
+	(void)ret;
+	edu = edu_open();
+	return edu >= 0 && !edu_import(edu, lent);
+}
+
+static void sample_importer(void)
+{
+	const struct fault_call calls[] = {
+		{ .name = "open the sample importer", .call = call_edu_open,
+		  .whole = whole_fd, .least = 2 },
+		{ .name = "import", .before = edu_begin, .call = call_import,
+		  .whole = whole_import, .after = edu_end, .least = 2 },
+		{ .name = "read by DMA", .before = edu_begin_import,
+		  .call = call_edu_read, .whole = whole_copy, .after = edu_end,
+		  .least = 2 },
+		{ .name = "close the sample importer",
+		  .before = edu_begin_import, .call = call_edu_close,
+		  .whole = whole_edu_close, .after = edu_end },
+		{ .name = "write by DMA", .before = edu_begin_import,
+		  .call = call_edu_write, .whole = whole_copy,
+		  .after = edu_end, .least = 2 },
+	};
+
+	for (unsigned int i = 0; i < sizeof(calls) / sizeof(*calls); i++)
+		fault_sweep(&calls[i]);
+}
+
+int main(void)
+{
+	lend_begin();
+	CASE_LIMIT(dma_maps, 120);
+	CASE_LIMIT(revokes, 120);
+	CASE_LIMIT(revoke_with_a_fence, 60);
+	CASE_LIMIT(sample_importer, 120);
+	return lend_end();
+}
