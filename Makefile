@@ -6,7 +6,7 @@ KERNEL ?= stock-6.12
 MACHINE ?= base
 
 .DEFAULT_GOAL := all
-.PHONY: all help deps modules lib cli check check-all matrix fuzz demo vm clean
+.PHONY: all help deps modules lib cli check check-all matrix lint fuzz demo vm clean
 
 all: lib cli modules ## build all: library, command line, kernel modules
 
@@ -37,6 +37,9 @@ check-all: deps ## the matrix of all kernels, machines and tests, as a table
 
 matrix: deps ## compile all modules for each kernel with gcc and clang, W=1
 	@scripts/matrix
+
+lint: deps ## sparse, coccinelle, checkpatch on the modules; shellcheck
+	@scripts/lint
 
 # Needs a kernel with KCOV to be worth its time: debug-7, if none is named.
 FUZZ_TIME ?= 600
