@@ -28,9 +28,7 @@ atomic_t barter_vfio_config_races = ATOMIC_INIT(0);
  *
  * vfio-pci-core decides by the same facts. Without memory_lock a reader can meet
  * core between the two steps of a COMMAND write and see memory off for an
- * instant; the writer's own update mends that. So these are data races that core,
- * whose accesses are plain, is not to be blamed for. no_command_memory is as the
- * device was found, but shares a byte with bits that change.
+ * instant; the writer's own update mends that.
  *
  * Return: whether it is on, by the COMMAND register and the power state.
  */
@@ -38,11 +36,14 @@ bool barter_vfio_memory_on(const struct barter_vfio *bv)
 {
 	const struct vfio_pci_core_device *core = &bv->core;
 	const __le16 *config = (__le16 *)&core->vconfig[PCI_COMMAND];
+	/* Core writes it plainly, under memory_lock. */
 	u16 command = le16_to_cpu(data_race(READ_ONCE(*config)));
+	/* So does the PCI core, under no lock of ours. */
 	int power = (__force int)data_race(READ_ONCE(core->pdev->current_state));
 
 	if (power >= (__force int)PCI_D3hot)
 		return false;
+	/* It is as the device was found, but shares a byte with bits that change. */
 	return data_race(!!core->pdev->no_command_memory) ||
 	       command & PCI_COMMAND_MEMORY;
 }
@@ -77,6 +78,7 @@ void barter_vfio_update(struct barter_vfio *bv, unsigned int flags)
 	if (bv->open) {
 		barter_vfio_level(bv, BARTER_REASON_MEMORY,
 				  !barter_vfio_memory_on(bv), flags);
+		/* Core writes it plainly; its writer comes here afterwards. */
 		barter_vfio_level(bv, BARTER_REASON_LOW_POWER,
 				  data_race(READ_ONCE(bv->core.pm_runtime_engaged)),
 				  flags);
