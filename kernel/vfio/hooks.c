@@ -76,12 +76,12 @@ void barter_vfio_update(struct barter_vfio *bv, unsigned int flags)
 {
 	mutex_lock(&bv->state_lock);
 	if (bv->open) {
+		/* Core writes it plainly; its writer comes here afterwards. */
+		bool low = data_race(READ_ONCE(bv->core.pm_runtime_engaged));
+
 		barter_vfio_level(bv, BARTER_REASON_MEMORY,
 				  !barter_vfio_memory_on(bv), flags);
-		/* Core writes it plainly; its writer comes here afterwards. */
-		barter_vfio_level(bv, BARTER_REASON_LOW_POWER,
-				  data_race(READ_ONCE(bv->core.pm_runtime_engaged)),
-				  flags);
+		barter_vfio_level(bv, BARTER_REASON_LOW_POWER, low, flags);
 	}
 	mutex_unlock(&bv->state_lock);
 }
