@@ -76,8 +76,8 @@ void barter_vfio_update(struct barter_vfio *bv, unsigned int flags)
 {
 	mutex_lock(&bv->state_lock);
 	if (bv->open) {
-		/* Core writes it plainly; its writer comes here afterwards. */
-		bool low = data_race(READ_ONCE(bv->core.pm_runtime_engaged));
+		/* A bit-field in some kernels; its writer comes here later. */
+		bool low = data_race(!!bv->core.pm_runtime_engaged);
 
 		barter_vfio_level(bv, BARTER_REASON_MEMORY,
 				  !barter_vfio_memory_on(bv), flags);
