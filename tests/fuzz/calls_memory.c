@@ -260,7 +260,7 @@ long run_call(struct thread *t, const struct call *c)
 
 	t->used = 0;
 	t->kill_ms = 0;
-	if (ms)
+	if (ms && !call_takes_device_lock(c->nr))
 		return run_killed(t, c, ms);
 	return call_type(c->nr)->fn(t, c->arg);
 }

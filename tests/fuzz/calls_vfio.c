@@ -370,6 +370,13 @@ static long c_rebind_edu(struct thread *t, const uint64_t *a)
 	return ret;
 }
 
+bool call_takes_device_lock(uint32_t nr)
+{
+	long (*fn)(struct thread *t, const uint64_t *a) = call_type(nr)->fn;
+
+	return fn == c_sysfs_reset || fn == c_rebind || fn == c_rebind_edu;
+}
+
 /*
  * An error of the link above a device: recovery resets what is below. In replayed
  * programs only: the kernel resumes devices under pci_bus_sem then, which

@@ -196,6 +196,11 @@ void *place(struct thread *t, uint64_t how, const void *data, size_t n);
 /* What a structure of @exact bytes says that its size is (A_SIZE). */
 uint64_t size_of(uint64_t how, size_t exact);
 long run_call(struct thread *t, const struct call *c);
+/*
+ * Does it wait for a device_lock, which no signal ends? A child that did so with
+ * copies of the device's files would wait for an unbind that waits for it.
+ */
+bool call_takes_device_lock(uint32_t nr);
 
 /* ---- coverage ---- */
 
