@@ -123,6 +123,32 @@ static void reject_kmemleak(void)
 		set_range("reject-start", "reject-end", from, to);
 }
 
+/*
+ * Copies from and to user space would fail too where the kernel can make them, among
+ * them those of fail-nth itself. A required place in the stack, of a stack of depth
+ * 0, is never found.
+ */
+static void spare_user_copies(void)
+{
+	static const char *const settings[][2] = {
+		{ "stacktrace-depth", "0" }, { "require-start", "1" },
+	};
+
+	for (int i = 0; i < 2; i++) {
+		char path[128];
+		int fd;
+
+		snprintf(path, sizeof(path), DEBUGFS "fail_usercopy/%s",
+			 settings[i][0]);
+		fd = open(path, O_WRONLY | O_CLOEXEC);
+		if (fd < 0 && errno == ENOENT)
+			return;
+		if (fd < 0 || write(fd, settings[i][1], 1) != 1)
+			tap_bail("%s: %s", path, strerror(errno));
+		close(fd);
+	}
+}
+
 void fault_init(void)
 {
 	nth = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
@@ -135,6 +161,7 @@ void fault_init(void)
 	set("cache-filter", "N");
 	set("stacktrace-depth", "32");
 	reject_kmemleak();
+	spare_user_copies();
 }
 
 unsigned int fault_total(void)
