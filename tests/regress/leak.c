@@ -239,6 +239,9 @@ void n3_maps_that_run_out_of_memory_leave_nothing_behind(void)
 	/* Not one line for each, and also where the kernel may wait. */
 	sysfs_write("0", "/sys/kernel/debug/failslab/verbose");
 	sysfs_write("0", "/sys/kernel/debug/fail_page_alloc/verbose");
+	/* Copies of user memory do not count: a place never found in the stack. */
+	sysfs_write("0", "/sys/kernel/debug/fail_usercopy/stacktrace-depth");
+	sysfs_write("1", "/sys/kernel/debug/fail_usercopy/require-start");
 	sysfs_write("N", "/sys/kernel/debug/failslab/ignore-gfp-wait");
 	sysfs_write("N", "/sys/kernel/debug/fail_page_alloc/ignore-gfp-wait");
 	must(fd >= 0, "export");
