@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/utsname.h>
 #include <sys/wait.h>
 
 #include "lib/cause.h"
@@ -29,17 +28,6 @@ static void finish(void)
 {
 	close(t);
 	close(fd);
-}
-
-static bool kernel_before(unsigned int major, unsigned int minor)
-{
-	unsigned int a = 0, b = 0;
-	struct utsname u;
-
-	uname(&u);
-	if (sscanf(u.release, "%u.%u", &a, &b) != 2)
-		tap_bail("kernel %s", u.release);
-	return a < major || (a == major && b < minor);
 }
 
 static void who_may_attach(void)

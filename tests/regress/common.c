@@ -7,17 +7,6 @@
 #define _GNU_SOURCE
 #include "regress.h"
 
-bool kernel_before(unsigned int major, unsigned int minor)
-{
-	unsigned int a = 0, b = 0;
-	struct utsname u;
-
-	uname(&u);
-	if (sscanf(u.release, "%u.%u", &a, &b) != 2)
-		tap_bail("kernel %s", u.release);
-	return a < major || (a == major && b < minor);
-}
-
 void second_device(char bdf[BDF_LENGTH])
 {
 	if (!getenv("VM_VRAM1"))

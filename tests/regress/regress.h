@@ -82,8 +82,6 @@ void lacks(const char *what);
 /* This kernel or machine cannot show it. */
 void cannot(const char *why);
 
-/* The kernel is before that release. */
-bool kernel_before(unsigned int major, unsigned int minor);
 /* The other small memory of the machine, which no test has opened. */
 void second_device(char bdf[BDF_LENGTH]);
 /* Map and unmap once, by an importer that behaves: 0 or -errno. */

@@ -6,6 +6,7 @@
  */
 #define _GNU_SOURCE
 #include "proc.h"
+#include "tap.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -137,4 +138,15 @@ bool kernel_has_32_bits(void)
 	struct utsname name;
 
 	return !uname(&name) && !strstr(name.machine, "64");
+}
+
+bool kernel_before(unsigned int major, unsigned int minor)
+{
+	unsigned int a = 0, b = 0;
+	struct utsname u;
+
+	uname(&u);
+	if (sscanf(u.release, "%u.%u", &a, &b) != 2)
+		tap_bail("kernel %s", u.release);
+	return a < major || (a == major && b < minor);
 }

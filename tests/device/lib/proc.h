@@ -49,4 +49,7 @@ int count_fds(void);
 /* Of the kernel, not of this program. */
 bool kernel_has_32_bits(void);
 
+/* Is the running kernel older than that? */
+bool kernel_before(unsigned int major, unsigned int minor);
+
 #endif
