@@ -8,6 +8,7 @@
 #include <linux/kthread.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
+#include <linux/rcupdate.h>
 #include <linux/sched/task.h>
 #include <linux/slab.h>
 
@@ -29,10 +30,14 @@ static void invert_locks(void)
 	mutex_unlock(&second);
 }
 
-/* A CPU that does nothing else for 15 s. */
+/*
+ * A CPU that does nothing else for 15 s. It stalls something only if a grace
+ * period waits for it: where the machine is idle, none may begin in that time.
+ */
 static void stall(void)
 {
 	preempt_disable();
+	start_poll_synchronize_rcu();
 	mdelay(15000);
 	preempt_enable();
 }
