@@ -59,6 +59,19 @@ debian_have() {
 	apt-cache "${debian_apt_opts[@]}" show "$1" >/dev/null 2>&1
 }
 
+# debian_plan PACKAGE...: NAME=VERSION of these and of all that they depend on, as if
+# nothing were installed. Takes an index of our own, in $debian_root.
+debian_plan() {
+	local plan status=$debian_root/status
+
+	: >"$status"
+	plan=$(LC_ALL=C apt-get "${debian_apt_opts[@]}" -o Dir::State::status="$status" \
+		-o Dir::Etc::preferences=/dev/null -o Dir::Etc::preferencesparts=/dev/null \
+		-o APT::Architecture=amd64 -o APT::Install-Recommends=false -s -y \
+		install "$@" 2>/dev/null) || return
+	sed -n 's/^Inst \([^ ]*\) (\([^ ]*\) .*/\1=\2/p' <<<"$plan" | sort
+}
+
 # debian_releases SERIES: the release names of the plain amd64 kernels of a series
 # ("6.12": 6.12.117+deb12-amd64; "7": 7.0.13+deb13-amd64), newest first.
 debian_releases() {

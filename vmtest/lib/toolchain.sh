@@ -19,17 +19,9 @@ toolchain_packages() {
 	grep -v '^linux-' <<<"$plan"
 }
 
-# toolchain_plan PACKAGE...: NAME=VERSION of these and of all that they depend on.
-toolchain_plan() {
-	local plan status=$debian_root/status
-
-	: >"$status"
-	plan=$(LC_ALL=C apt-get "${debian_apt_opts[@]}" -o Dir::State::status="$status" \
-		-o Dir::Etc::preferences=/dev/null -o Dir::Etc::preferencesparts=/dev/null \
-		-o APT::Architecture=amd64 -o APT::Install-Recommends=false -s -y \
-		install "$@" $TOOLCHAIN_TOOLS 2>/dev/null) || return
-	sed -n 's/^Inst \([^ ]*\) (\([^ ]*\) .*/\1=\2/p' <<<"$plan" | sort
-}
+# toolchain_plan PACKAGE...: NAME=VERSION of these, of the tools, and of all that they
+# depend on.
+toolchain_plan() { debian_plan "$@" $TOOLCHAIN_TOOLS; }
 
 # kernel_packages RELEASE: the packages that make up a kernel's image: one in some
 # releases; in others that one is empty and names the others.
