@@ -4,9 +4,13 @@
 #   machine_about    one line for people
 #   machine_cpu      QEMU's -cpu
 #   machine_cpus     number of CPUs (2)
+#   machine_qemu     own (this machine's QEMU, the default) or newer (qemu.sh)
 #   machine_modules  kernel modules to take along for modprobe, not loaded
 #   machine_devices  function that calls
 #       memory NAME SIZE    a zeroed backing file mem/NAME, as memdev=NAME
+#       window NAME MEMORY OFFSET SIZE
+#                           a part of that memory, as memdev=NAME (newer QEMU)
+#       network NAME        a port of the one hub there is, as netdev=NAME
 #       disk NAME SIZE      a zeroed disk mem/NAME, as drive=NAME
 #       device ...          one -device
 #       append ...          words for the kernel command line
@@ -25,7 +29,7 @@ machine_include() {
 }
 
 machine_load() {
-	machine_about= machine_cpu=EPYC machine_cpus=2 machine_modules=
+	machine_about= machine_cpu=EPYC machine_cpus=2 machine_qemu=own machine_modules=
 	machine_include "$1"
 }
 
@@ -33,6 +37,12 @@ memory() {
 	rm -f "$work/mem/$1" && truncate -s "$2" "$work/mem/$1" || die "no room for $1 ($2)"
 	qemu_args+=(-object "memory-backend-file,id=$1,share=on,mem-path=mem/$1,size=$2")
 }
+
+window() {
+	qemu_args+=(-object "memory-backend-file,id=$1,share=on,mem-path=mem/$2,offset=$3,size=$4")
+}
+
+network() { qemu_args+=(-netdev "hubport,id=$1,hubid=0"); }
 
 disk() {
 	rm -f "$work/mem/$1" && truncate -s "$2" "$work/mem/$1" || die "no room for $1 ($2)"
