@@ -32,6 +32,8 @@ int buffer_info_get(const char *name, int fd, struct buffer_info *buffer)
 	ret = barter_buffer_ranges(control, fd, &buffer->ranges,
 				   &buffer->nr_ranges);
 	if (!ret) {
+		info.importers = (uintptr_t)buffer->importers;
+		info.nr_importers = BARTER_MAX_INFO_IMPORTERS;
 		ret = barter_buffer_info(control, &info);
 		if (ret)
 			free(buffer->ranges);
@@ -63,6 +65,17 @@ static void device_name(const struct barter_info *info, char *text)
 	barter_bdf_format(&bdf, text);
 }
 
+static void importer_text(const struct barter_importer_info *importer)
+{
+	printf("  %.*s: ", BARTER_NAME_LENGTH, importer->name);
+	if (importer->type[0])
+		printf("%.*s", BARTER_TYPE_LENGTH, importer->type);
+	else
+		printf("no interconnect in use");
+	printf(" (of %.*s), %u mapped\n", BARTER_TYPES_LENGTH, importer->types,
+	       importer->maps);
+}
+
 void buffer_info_text(const struct buffer_info *buffer, int all)
 {
 	const struct barter_info *info = &buffer->info;
@@ -89,6 +102,10 @@ void buffer_info_text(const struct buffer_info *buffer, int all)
 	printf("generation   %" PRIu64 "\n", (uint64_t)info->out_generation);
 	printf("importers    %u attached, %u mapped for DMA\n",
 	       info->out_attachments, info->out_maps);
+	for (i = 0; i < info->out_nr_importers; i++)
+		importer_text(&buffer->importers[i]);
+	if (i < info->out_attachments)
+		printf("  ... %u more\n", info->out_attachments - i);
 	printf("mmaps        %u\n", info->out_mmaps);
 	printf("faults       %" PRIu64 " by page, %" PRIu64 " by PMD, %" PRIu64
 	       " by PUD\n", (uint64_t)info->out_faults_pte,
@@ -103,6 +120,24 @@ void buffer_info_text(const struct buffer_info *buffer, int all)
 	if (shown < buffer->nr_ranges)
 		printf("  ... %u more; see --all\n",
 		       buffer->nr_ranges - shown);
+}
+
+static void importer_json(const struct barter_importer_info *importer,
+			  struct json *json)
+{
+	char types[BARTER_TYPES_LENGTH + 1], *type, *rest = types;
+
+	snprintf(types, sizeof(types), "%.*s", BARTER_TYPES_LENGTH,
+		 importer->types);
+	json_open(json, NULL, '{');
+	json_text(json, "name", importer->name);
+	json_text(json, "interconnect", importer->type[0] ? importer->type : NULL);
+	json_open(json, "interconnects", '[');
+	while ((type = strsep(&rest, ",")))
+		json_text(json, NULL, type);
+	json_close(json, ']');
+	json_number(json, "maps", importer->maps);
+	json_close(json, '}');
 }
 
 void buffer_info_json(const struct buffer_info *buffer, struct json *json)
@@ -133,6 +168,10 @@ void buffer_info_json(const struct buffer_info *buffer, struct json *json)
 	json_number(json, "generation", info->out_generation);
 	json_number(json, "attachments", info->out_attachments);
 	json_number(json, "maps", info->out_maps);
+	json_open(json, "importers", '[');
+	for (i = 0; i < info->out_nr_importers; i++)
+		importer_json(&buffer->importers[i], json);
+	json_close(json, ']');
 	json_number(json, "mmaps", info->out_mmaps);
 	json_number(json, "faults_pte", info->out_faults_pte);
 	json_number(json, "faults_pmd", info->out_faults_pmd);

@@ -15,6 +15,7 @@ struct buffer_info {
 	struct barter_info info;	/* native: out_length alone */
 	struct barter_range *ranges;
 	uint32_t nr_ranges;
+	struct barter_importer_info importers[BARTER_MAX_INFO_IMPORTERS];
 };
 
 /* Ask /dev/barter, unless the buffer is native; EXIT_FAILED after complaining about @name. */

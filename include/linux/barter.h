@@ -32,6 +32,7 @@
 #ifndef _LINUX_BARTER_H
 #define _LINUX_BARTER_H
 
+#include <linux/errno.h>
 #include <linux/gfp.h>
 #include <linux/list.h>
 #include <linux/maple_tree.h>
@@ -42,9 +43,30 @@
 
 struct address_space;
 struct barter_exporter;
+struct barter_interconnect;
+struct device;
 struct dma_buf;
+struct dma_buf_attach_ops;
+struct dma_buf_attachment;
+struct iommu_domain;
 struct module;
 struct pci_dev;
+
+/* Entries that a list of offers has at most. */
+#define BARTER_MAX_OFFERS	8
+
+/**
+ * struct barter_offer - one kind of address that one side can work with
+ * @type: the interconnect
+ * @data: what @type wants to know of this side; each type says what that is
+ *
+ * A list of offers is an array that lives as long as the module that owns it.
+ * No type is in it twice.
+ */
+struct barter_offer {
+	const struct barter_interconnect *type;
+	const void *data;
+};
 
 /**
  * struct barter_exporter_ops - what core asks of the lending driver
@@ -65,6 +87,15 @@ struct pci_dev;
  *	between begin and end, with the buffer's dma_resv held, and only while
  *	no revoke for BARTER_REASON_CLOSED or BARTER_REASON_GONE has begun.
  * @access_end: drop the lock of @access_begin
+ * @offers: the interconnects that importers may have, the one that this driver
+ *	likes best first; NULL for those of core: pci-bar, iommu-domain, sgt
+ * @nr_offers: how many, at most BARTER_MAX_OFFERS; 0 with NULL
+ * @select: may be NULL: then the first match of both lists is taken. Else called
+ *	with the dma_resv held at the first map or pin of an attachment, and again
+ *	at the first one after an invalidate, to pick one of the @nr matches in
+ *	@types, which are in the order of @offers. Returns its index, or an errno,
+ *	which the importer gets for its map or pin: nothing is chosen then. Takes
+ *	neither the driver's access lock nor a lock that a revoke is called with.
  */
 struct barter_exporter_ops {
 	struct module *owner;
@@ -73,6 +104,12 @@ struct barter_exporter_ops {
 	void (*access_begin)(struct barter_exporter *exp);
 	bool (*access_allowed)(struct barter_exporter *exp);
 	void (*access_end)(struct barter_exporter *exp);
+	const struct barter_offer *offers;
+	unsigned int nr_offers;
+	int (*select)(struct barter_exporter *exp,
+		      struct dma_buf_attachment *attach,
+		      const struct barter_interconnect *const *types,
+		      unsigned int nr);
 };
 
 /*
@@ -153,5 +190,230 @@ void barter_exporter_restore(struct barter_exporter *exp, u32 reason);
 int barter_export_fd(struct barter_exporter *exp, unsigned int bar,
 		     const struct barter_range *ranges, u32 nr,
 		     unsigned int open_flags);
+
+/*
+ * Interconnects
+ *
+ * What an importer gets is an address, and which kind of address makes sense is
+ * agreed for each attachment between the two sides. Each kind is a *type*, one
+ * structure that is known by its pointer. Both sides list types; those that are
+ * in both lists and whose match callback says yes are kept, in the exporter's
+ * order. The first is the one in use, unless the exporter selects another when
+ * the importer maps or pins. A choice holds until the next invalidate.
+ *
+ * An importer that wants more than DMA addresses in a scatterlist registers
+ * itself, with the dma_buf_attach_ops that it attaches with. One that does not
+ * gets "sgt" by dma-buf's own calls and never notices barter.
+ *
+ *	static const struct barter_offer my_offers[] = {
+ *		{ &barter_pci_bar, &my_pci_bar },
+ *		{ &barter_sgt },
+ *	};
+ *	static struct barter_importer my_importer = {
+ *		.name = "my", .owner = THIS_MODULE, .ops = &my_attach_ops,
+ *		.offers = my_offers, .nr_offers = ARRAY_SIZE(my_offers),
+ *	};
+ *
+ *	barter_importer_register(&my_importer);
+ *	attach = barter_attach(dmabuf, &pdev->dev, &my_importer, my);
+ *	dma_resv_lock(dmabuf->resv, NULL);
+ *	if (barter_attach_type(attach) == &barter_pci_bar)
+ *		map = barter_pci_bar_map(attach);
+ *	else
+ *		sgt = dma_buf_map_attachment(attach, DMA_BIDIRECTIONAL);
+ *	dma_resv_unlock(dmabuf->resv);
+ *
+ * A lending driver that offers a type of its own beside those of core:
+ *
+ *	static const struct barter_offer my_offers[] = {
+ *		{ &my_fabric, &my_fabric_exporter_ops },
+ *		{ &barter_pci_bar }, { &barter_iommu_domain }, { &barter_sgt },
+ *	};
+ *	static const struct barter_exporter_ops my_exporter_ops = {
+ *		...
+ *		.offers = my_offers, .nr_offers = ARRAY_SIZE(my_offers),
+ *	};
+ */
+
+/**
+ * struct barter_match - what a match callback decides on
+ * @attach: the attachment that is being made: its device, ops and priv are set,
+ *	its mappings are not
+ * @exporter: the exporter
+ * @pdev: the device whose memory is lent
+ * @bar: index of the BAR
+ * @bar_length: bytes of the BAR
+ * @end: bytes from the start of the BAR to the end of the buffer's highest range
+ * @exporter_data: the exporter's data for the type
+ * @importer_data: the importer's
+ */
+struct barter_match {
+	struct dma_buf_attachment *attach;
+	struct barter_exporter *exporter;
+	struct pci_dev *pdev;
+	unsigned int bar;
+	u64 bar_length;
+	u64 end;
+	const void *exporter_data;
+	const void *importer_data;
+};
+
+/* A match callback's "not this type": the next one is tried. */
+#define BARTER_MATCH_SKIP	(-EOPNOTSUPP)
+
+/**
+ * struct barter_interconnect - a kind of address, one object for each kind
+ * @name: for people; unique, shorter than BARTER_TYPE_LENGTH
+ * @owner: the module that the object is in; it stays while an attachment has the
+ *	type among its matches
+ * @match: may be NULL: two sides that list the type agree. Else called while an
+ *	importer attaches, with no lock held: only what cannot change for the life
+ *	of the attachment may count. Returns 0 to agree, BARTER_MATCH_SKIP to go on
+ *	without the type, any other errno to refuse the attachment.
+ *
+ * The rest is private to core.
+ */
+struct barter_interconnect {
+	const char *name;
+	struct module *owner;
+	int (*match)(const struct barter_match *match);
+
+	/* private: */
+	struct list_head node;
+	bool registered;
+};
+
+/**
+ * struct barter_importer - an importer that knows of interconnects
+ * @name: for people
+ * @owner: its module, which stays while it is attached anywhere
+ * @ops: what it attaches with. By this pointer it is known, so no other importer
+ *	has the same. It can be told to let go (invalidate).
+ * @offers: what it can work with; the order does not matter
+ * @nr_offers: how many, 1 to BARTER_MAX_OFFERS
+ * @restored: may be NULL. Called after the end of a revoke, from a work item with
+ *	no lock held, possibly late: then a map may fail again. Not called any more
+ *	once dma_buf_detach() has returned, which waits for it; so it must not
+ *	detach, nor wait for somebody who does.
+ */
+struct barter_importer {
+	const char *name;
+	struct module *owner;
+	const struct dma_buf_attach_ops *ops;
+	const struct barter_offer *offers;
+	unsigned int nr_offers;
+	void (*restored)(struct dma_buf_attachment *attach);
+
+	/* private: */
+	struct list_head node;
+};
+
+int barter_interconnect_register(struct barter_interconnect *type);
+void barter_interconnect_unregister(struct barter_interconnect *type);
+int barter_importer_register(struct barter_importer *importer);
+void barter_importer_unregister(struct barter_importer *importer);
+
+struct dma_buf_attachment *barter_attach(struct dma_buf *dmabuf,
+					 struct device *dev,
+					 const struct barter_importer *importer,
+					 void *priv);
+const struct barter_interconnect *
+barter_attach_type(struct dma_buf_attachment *attach);
+
+/* For the map calls of a type that core does not know. */
+int barter_map_begin(struct dma_buf_attachment *attach,
+		     const struct barter_interconnect *type,
+		     const void **exporter_data);
+void barter_map_end(struct dma_buf_attachment *attach,
+		    const struct barter_interconnect *type);
+struct barter_exporter *barter_attach_exporter(struct dma_buf_attachment *attach);
+u32 barter_attach_ranges(struct dma_buf_attachment *attach, u32 first,
+			 struct barter_range *ranges, u32 nr);
+
+/*
+ * "sgt": DMA addresses for the importer's device, by dma_buf_map_attachment().
+ * Neither side has data.
+ */
+extern struct barter_interconnect barter_sgt;
+
+/*
+ * "pci-bar": which bytes of which BAR, for an importer that owns the memory behind
+ * it. The exporter has no data, the importer's is a struct barter_pci_bar_importer.
+ */
+extern struct barter_interconnect barter_pci_bar;
+
+/**
+ * struct barter_pci_bar_importer - an importer's data for pci-bar
+ * @share: called once an attachment's devices are known to belong together, with
+ *	no lock held. Sets @bytes to the size of the device memory that the exporting
+ *	function has, the BAR's offset 0 being the first. Returns 0,
+ *	BARTER_MATCH_SKIP, or an errno that refuses the attachment. Takes no
+ *	device_lock.
+ */
+struct barter_pci_bar_importer {
+	int (*share)(const struct barter_match *match, u64 *bytes);
+};
+
+/**
+ * struct barter_pci_bar_map - a buffer as pieces of a BAR
+ * @pdev: the exporting device, valid until the unmap. It may be asked for its
+ *	name, not for its registers.
+ * @bar: index of the BAR
+ * @share: what barter_pci_bar_importer.share said; every range is below it
+ * @length: bytes of all ranges
+ * @nr: number of @ranges
+ * @ranges: offset in the BAR and length, in the buffer's order
+ */
+struct barter_pci_bar_map {
+	struct pci_dev *pdev;
+	unsigned int bar;
+	u64 share;
+	u64 length;
+	u32 nr;
+	struct barter_range ranges[];
+};
+
+const struct barter_pci_bar_map *
+barter_pci_bar_map(struct dma_buf_attachment *attach);
+void barter_pci_bar_unmap(struct dma_buf_attachment *attach,
+			  const struct barter_pci_bar_map *map);
+
+/*
+ * "iommu-domain": core maps the buffer into the importer's own iommu_domain.
+ * Neither side has data. The importer needs no device: barter_attach(dmabuf, NULL).
+ */
+extern struct barter_interconnect barter_iommu_domain;
+
+/* The importer answers for the route of every device in the domain itself. */
+#define BARTER_DOMAIN_UNCHECKED	(1U << 0)
+
+/**
+ * struct barter_domain_request - where a buffer is to be mapped
+ * @domain: an unmanaged domain of the importer's own, neither the DMA API's nor
+ *	iommufd's. It outlives the mapping.
+ * @iova: where the buffer begins; the ranges follow one after another
+ * @prot: IOMMU_READ, IOMMU_WRITE or both; also IOMMU_NOEXEC, IOMMU_PRIV. Core adds
+ *	IOMMU_MMIO.
+ * @devices: devices attached to @domain that will use the mapping: each one's route
+ *	is checked
+ * @nr_devices: how many; 0 only with BARTER_DOMAIN_UNCHECKED
+ * @flags: BARTER_DOMAIN_UNCHECKED
+ */
+struct barter_domain_request {
+	struct iommu_domain *domain;
+	unsigned long iova;
+	int prot;
+	struct device *const *devices;
+	unsigned int nr_devices;
+	unsigned int flags;
+};
+
+struct barter_domain_map;
+
+struct barter_domain_map *
+barter_domain_map(struct dma_buf_attachment *attach,
+		  const struct barter_domain_request *request);
+void barter_domain_unmap(struct dma_buf_attachment *attach,
+			 struct barter_domain_map *map);
 
 #endif /* _LINUX_BARTER_H */

@@ -22,6 +22,7 @@
 #include <linux/dma-mapping.h>
 #include <linux/export.h>
 #include <linux/huge_mm.h>
+#include <linux/iommu.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/rcupdate.h>
@@ -47,20 +48,14 @@
 #define BARTER_ATTACH_OPS_INVALIDATE(fn)	.invalidate_mappings = fn,
 #define BARTER_DMA_BUF_OPS_PIN(pin_fn, unpin_fn)
 #define barter_dma_buf_invalidate(dmabuf)	dma_buf_invalidate_mappings(dmabuf)
-#define barter_attach_has_notify(attach) \
-	((attach)->importer_ops->invalidate_mappings)
+#define barter_attach_ops_notify(ops)		((ops)->invalidate_mappings)
 #else
 #define BARTER_ATTACH_OPS_INVALIDATE(fn)	.move_notify = fn,
 #define BARTER_DMA_BUF_OPS_PIN(pin_fn, unpin_fn) \
 	.pin = pin_fn, .unpin = unpin_fn,
 #define barter_dma_buf_invalidate(dmabuf)	dma_buf_move_notify(dmabuf)
-#define barter_attach_has_notify(attach)	((attach)->importer_ops->move_notify)
+#define barter_attach_ops_notify(ops)		((ops)->move_notify)
 #endif
-
-static inline bool barter_attach_revocable(struct dma_buf_attachment *attach)
-{
-	return attach->importer_ops && barter_attach_has_notify(attach);
-}
 
 /* "driver timeline" of a fence whose reference the caller holds. */
 static inline void barter_fence_name(struct dma_fence *fence, char *text,
@@ -166,6 +161,28 @@ static inline void barter_iova_unlink(struct device *dev, struct barter_iova *w,
 
 static inline void barter_iova_free(struct device *dev, struct barter_iova *w)
 {
+}
+#endif
+
+#ifdef CONFIG_IOMMU_API
+/* Before 6.15 a domain does not say whose it is. */
+static inline bool barter_domain_is_iommufds(const struct iommu_domain *domain)
+{
+#ifdef BARTER_HAVE_IOMMU_COOKIE_IOMMUFD
+	return domain->cookie_type == IOMMU_COOKIE_IOMMUFD;
+#else
+	return false;
+#endif
+}
+
+/* The page tables that refuse to map an address twice, and say so quietly. */
+static inline bool barter_domain_is_generic(const struct iommu_domain *domain)
+{
+#ifdef BARTER_HAVE_GENERIC_PT
+	return domain->is_iommupt;
+#else
+	return false;
+#endif
 }
 #endif
 

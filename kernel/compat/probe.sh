@@ -19,6 +19,8 @@ meta=$(dirname "$0")/../../META
 probes='
 INVALIDATE_MAPPINGS   linux/dma-buf.h        invalidate_mappings
 FENCE_DRIVER_NAME     linux/dma-fence.h      dma_fence_driver_name
+GENERIC_PT            linux/iommu.h          is_iommupt
+IOMMU_COOKIE_IOMMUFD  linux/iommu.h          IOMMU_COOKIE_IOMMUFD
 DMA_IOVA              linux/dma-mapping.h    dma_iova_link
 VFIO_GET_IOMAP        linux/vfio_pci_core.h  vfio_pci_core_get_iomap
 VFIO_GET_DMABUF_PHYS  linux/vfio_pci_core.h  vfio_pci_core_get_dmabuf_phys

@@ -134,8 +134,7 @@ void barter_buf_blocker(struct barter_buf *buf, char *text, size_t length)
 		struct barter_attach *ba = attach->priv;
 
 		if (ba && ba->maps) {
-			snprintf(text, length, "%s (%s)", dev_name(attach->dev),
-				 dev_driver_string(attach->dev));
+			barter_attach_name(ba, text, length);
 			return;
 		}
 	}
@@ -155,8 +154,9 @@ static int barter_buf_attach(struct dma_buf *dmabuf,
 	struct barter_attach *ba;
 	int ret = 0;
 
-	/* Whoever cannot be told to let go, or asks for RAM, is not let in. */
-	if (!attach->peer2peer || !barter_attach_revocable(attach)) {
+	/* Whoever cannot be told to let go is not let in. */
+	if (!attach->importer_ops ||
+	    !barter_attach_ops_notify(attach->importer_ops)) {
 		ret = -EOPNOTSUPP;
 		goto out;
 	}
@@ -173,6 +173,11 @@ static int barter_buf_attach(struct dma_buf *dmabuf,
 	ba->buf = buf;
 	ba->attach = attach;
 	attach->priv = ba;
+	ret = barter_negotiate(ba);
+	if (ret) {
+		attach->priv = NULL;
+		kfree(ba);
+	}
 out:
 	trace_barter_attach(buf->id, attach->dev, ret);
 	return ret;
@@ -183,7 +188,9 @@ static void barter_buf_detach(struct dma_buf *dmabuf,
 {
 	struct barter_attach *ba = attach->priv;
 
+	barter_domain_detach(ba);
 	WARN_ON_ONCE(ba->maps);
+	barter_negotiate_undo(ba);
 	attach->priv = NULL;
 	kfree(ba);
 }
@@ -193,15 +200,23 @@ static void barter_buf_detach(struct dma_buf *dmabuf,
  * DMABUF_MOVE_NOTIFY), and by importers that want to keep the memory for good.
  * Both look alike, but for their order: pin, map is an importer that can be
  * revoked; pin, pin, map and map, pin are not.
+ *
+ * A pin settles which interconnect the attachment works with, like a map.
  */
 static int __maybe_unused barter_buf_pin(struct dma_buf_attachment *attach)
 {
 	struct barter_attach *ba = attach->priv;
+	int ret;
 
 	dma_resv_assert_held(attach->dmabuf->resv);
 
 	if (IS_ENABLED(CONFIG_DMABUF_MOVE_NOTIFY) || ba->pinned || ba->maps)
 		return -EOPNOTSUPP;
+	if (!barter_buf_error(ba->buf)) {
+		ret = barter_choose(ba);
+		if (ret)
+			return ret;
+	}
 	ba->pinned = true;
 	return 0;
 }
@@ -224,18 +239,15 @@ static struct sg_table *barter_buf_map(struct dma_buf_attachment *attach,
 
 	dma_resv_assert_held(attach->dmabuf->resv);
 
-	ret = barter_buf_error(buf);
+	ret = barter_map_begin(attach, &barter_sgt, NULL);
 	if (!ret) {
 		sgt = barter_sgt_map(ba, dir);
 		ret = PTR_ERR_OR_ZERO(sgt);
+		if (ret)
+			barter_map_end(attach, &barter_sgt);
 	}
 	trace_barter_map(buf->id, attach->dev, ret ? 0 : sgt->nents, ret);
-	if (ret)
-		return ERR_PTR(ret);
-
-	ba->maps++;
-	WRITE_ONCE(buf->maps, buf->maps + 1);
-	return sgt;
+	return ret ? ERR_PTR(ret) : sgt;
 }
 
 static void barter_buf_unmap(struct dma_buf_attachment *attach,
@@ -248,10 +260,7 @@ static void barter_buf_unmap(struct dma_buf_attachment *attach,
 
 	barter_sgt_unmap(ba, sgt, dir);
 	trace_barter_unmap(buf->id, attach->dev);
-	ba->maps--;
-	WRITE_ONCE(buf->maps, buf->maps - 1);
-	if (!buf->maps)
-		wake_up_all(&buf->idle);
+	barter_map_end(attach, &barter_sgt);
 }
 
 static void barter_buf_free(struct barter_buf *buf)
@@ -334,6 +343,7 @@ static struct barter_buf *barter_buf_new(struct barter_exporter *exp,
 	buf->pdev = pci_dev_get(exp->pdev);
 	buf->bar = bar;
 	buf->bar_start = pci_resource_start(exp->pdev, bar);
+	buf->bar_length = pci_resource_len(exp->pdev, bar);
 	buf->id = atomic64_fetch_inc(&barter_next_id);
 	buf->domain = pci_domain_nr(exp->pdev->bus);
 	buf->bus = exp->pdev->bus->number;

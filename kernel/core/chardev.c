@@ -58,9 +58,36 @@ static int barter_info_ranges(const struct barter_info *req,
 	return 0;
 }
 
+/* The importers of now, at most @room; the dma_resv is held. */
+static u32 barter_info_importers(struct dma_buf *dmabuf,
+				 struct barter_importer_info *to, u32 room)
+{
+	struct dma_buf_attachment *attach;
+	u32 nr = 0;
+
+	dma_resv_assert_held(dmabuf->resv);
+
+	list_for_each_entry(attach, &dmabuf->attachments, node) {
+		struct barter_attach *ba = attach->priv;
+
+		if (nr == room)
+			break;
+		barter_attach_name(ba, to[nr].name, sizeof(to[nr].name));
+		barter_attach_types(ba, to[nr].types, sizeof(to[nr].types));
+		if (ba->chosen >= 0)
+			strscpy(to[nr].type, ba->matches[ba->chosen].type->name,
+				sizeof(to[nr].type));
+		to[nr].maps = ba->maps;
+		nr++;
+	}
+	return nr;
+}
+
 static int barter_info(union barter_request *u)
 {
 	struct barter_info *req = &u->info;
+	u32 room = min(req->nr_importers, (u32)BARTER_MAX_INFO_IMPORTERS);
+	struct barter_importer_info *importers = NULL;
 	struct dma_buf_attachment *attach;
 	struct dma_buf *dmabuf;
 	struct barter_buf *buf;
@@ -76,6 +103,12 @@ static int barter_info(union barter_request *u)
 	ret = barter_info_ranges(req, buf->ranges);
 	if (ret)
 		goto out_put;
+	if (room) {
+		importers = kvcalloc(room, sizeof(*importers), BARTER_GFP_TABLE);
+		ret = importers ? 0 : -ENOMEM;
+		if (ret)
+			goto out_put;
+	}
 
 	req->out_length = buf->ranges->length;
 	req->out_nr_ranges = buf->ranges->nr;
@@ -103,8 +136,14 @@ static int barter_info(union barter_request *u)
 	if (barter_buf_waited_for(buf))
 		barter_buf_blocker(buf, req->out_blocker,
 				   sizeof(req->out_blocker));
+	req->out_nr_importers = barter_info_importers(dmabuf, importers, room);
 	dma_resv_unlock(dmabuf->resv);
+	if (req->out_nr_importers &&
+	    copy_to_user(u64_to_user_ptr(req->importers), importers,
+			 req->out_nr_importers * sizeof(*importers)))
+		ret = -EFAULT;
 out_put:
+	kvfree(importers);
 	dma_buf_put(dmabuf);
 	return ret;
 }

@@ -2,7 +2,8 @@
 /*
  * Copyright (c) 2026 the barter developers
  *
- * /sys/kernel/debug/barter/buffers: every buffer, for people and for tests.
+ * /sys/kernel/debug/barter: every buffer, and the registered interconnects and
+ * importers, for people and for tests.
  *
  * Works while a revoke waits: it takes no exporter mutex, and each dma_resv only
  * for as long as a buffer's lines take.
@@ -74,7 +75,7 @@ static void barter_show_ranges(struct seq_file *m, const struct barter_buf *buf)
 static int barter_show_state(struct seq_file *m, struct barter_buf *buf)
 {
 	struct dma_buf_attachment *attach;
-	char text[96];
+	char text[BARTER_TYPES_LENGTH];
 
 	if (dma_resv_lock_interruptible(buf->dmabuf->resv, NULL))
 		return -EINTR;
@@ -93,6 +94,9 @@ static int barter_show_state(struct seq_file *m, struct barter_buf *buf)
 		seq_printf(m, "  importer %s driver %s maps %u%s\n",
 			   dev_name(attach->dev), dev_driver_string(attach->dev),
 			   ba->maps, ba->pinned ? " pinned" : "");
+		barter_attach_types(ba, text, sizeof(text));
+		seq_printf(m, "    interconnect %s of %s\n", ba->chosen < 0 ?
+			   "none" : ba->matches[ba->chosen].type->name, text);
 	}
 	dma_resv_unlock(buf->dmabuf->resv);
 	return 0;
@@ -123,6 +127,13 @@ static int barter_buffers_show(struct seq_file *m, void *unused)
 }
 DEFINE_SHOW_ATTRIBUTE(barter_buffers);
 
+static int barter_interconnects_show(struct seq_file *m, void *unused)
+{
+	barter_registry_show(m);
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(barter_interconnects);
+
 /**
  * barter_debugfs_init - make the files; a kernel without debugfs goes on without
  */
@@ -131,6 +142,8 @@ void barter_debugfs_init(void)
 	barter_debugfs_dir = debugfs_create_dir("barter", NULL);
 	debugfs_create_file("buffers", 0400, barter_debugfs_dir, NULL,
 			    &barter_buffers_fops);
+	debugfs_create_file("interconnects", 0400, barter_debugfs_dir, NULL,
+			    &barter_interconnects_fops);
 }
 
 /**

@@ -39,7 +39,8 @@ void barter_exporter_mutex_init(struct mutex *lock)
  * closed: barter_exporter_restore(BARTER_REASON_CLOSED) opens it. Context: may
  * sleep.
  *
- * Return: 0, or -EINVAL if something is missing.
+ * Return: 0, -EINVAL if something is missing or a type is offered twice, -E2BIG if
+ * there are too many offers.
  */
 int barter_exporter_init(struct barter_exporter *exp, struct pci_dev *pdev,
 			 struct address_space *mapping,
@@ -48,6 +49,12 @@ int barter_exporter_init(struct barter_exporter *exp, struct pci_dev *pdev,
 	if (!pdev || !mapping || !ops || !ops->get || !ops->put ||
 	    !ops->access_begin || !ops->access_allowed || !ops->access_end)
 		return -EINVAL;
+	if (ops->offers) {
+		int ret = barter_offers_check(ops->offers, ops->nr_offers);
+
+		if (ret)
+			return ret;
+	}
 
 	memset(exp, 0, sizeof(*exp));
 	exp->pdev = pci_dev_get(pdev);

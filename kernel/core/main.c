@@ -9,7 +9,10 @@
  *	revoke.c	taking buffers back
  *	ranges.c	range arithmetic
  *	route.c		which way DMA goes between two devices; route_pci.c asks PCI
+ *	interconnect.c	which kind of address an importer gets
  *	map_sgt.c	DMA mappings for importers
+ *	map_bar.c	pieces of a BAR, for whoever owns the memory behind it
+ *	map_domain.c	mappings in an importer's own IOMMU domain
  *	mmap.c		CPU mappings
  *	chardev.c	/dev/barter
  *	debugfs.c	every buffer, for people
@@ -27,9 +30,14 @@ static int __init barter_init(void)
 	int ret;
 
 	barter_revoke_lockdep_init();
-	ret = barter_chardev_init();
+	ret = barter_interconnect_init();
 	if (ret)
 		return ret;
+	ret = barter_chardev_init();
+	if (ret) {
+		barter_interconnect_exit();
+		return ret;
+	}
 	barter_debugfs_init();
 	return 0;
 }
@@ -39,6 +47,7 @@ static void __exit barter_exit(void)
 {
 	barter_debugfs_exit();
 	barter_chardev_exit();
+	barter_interconnect_exit();
 }
 module_exit(barter_exit);
 

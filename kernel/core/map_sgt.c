@@ -69,22 +69,11 @@ static bool barter_piece_next(struct barter_piece *p, u64 max)
 	return true;
 }
 
-static u64 barter_highest_offset(const struct barter_ranges *ranges)
-{
-	u64 last = 0;
-	u32 i;
-
-	for (i = 0; i < ranges->nr; i++)
-		last = max(last, ranges->runs[i].offset +
-				 ranges->runs[i].length - 1);
-	return last;
-}
-
 /* Can @dev emit every address that this mapping would give it? */
 static int barter_sgt_reaches(const struct barter_buf *buf, struct device *dev,
 			      struct barter_route_answer *answer)
 {
-	u64 last = buf->bar_start + barter_highest_offset(buf->ranges);
+	u64 last = buf->bar_start + barter_ranges_end(buf->ranges) - 1;
 
 	if (answer->route == BARTER_ROUTE_BUS)
 		last += answer->bus_offset;
@@ -298,3 +287,16 @@ void barter_sgt_unmap(struct barter_attach *ba, struct sg_table *sgt,
 	sg_free_table(sgt);
 	kfree(bs);
 }
+
+/* Whoever cannot take device memory gets no address of it. */
+static int barter_sgt_match(const struct barter_match *match)
+{
+	return match->attach->peer2peer ? 0 : BARTER_MATCH_SKIP;
+}
+
+struct barter_interconnect barter_sgt = {
+	.name = "sgt",
+	.owner = THIS_MODULE,
+	.match = barter_sgt_match,
+};
+BARTER_EXPORT(barter_sgt);

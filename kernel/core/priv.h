@@ -25,12 +25,14 @@
 #include <linux/dma-buf.h>
 #include <linux/dma-resv.h>
 #include <linux/wait.h>
+#include <linux/workqueue.h>
 
 #include "ranges.h"
 #include "route.h"
 
 struct dentry;
 struct dma_fence;
+struct seq_file;
 struct vm_area_struct;
 
 /**
@@ -41,7 +43,7 @@ struct vm_area_struct;
  * the driver's module) and to the pci_dev, so it outlives close and unbind.
  *
  * Constant after publication: @exp, @pdev, @dmabuf, @dentry, @ranges, @bar,
- * @bar_start, @id, and @domain, @bus, @devfn, which may be asked for when the
+ * @bar_start, @bar_length, @id, and @domain, @bus, @devfn, which may be asked for when the
  * device's bus is gone.
  *
  * Under the dma_resv: @reasons, @state, @generation, @maps (written; read
@@ -60,6 +62,7 @@ struct barter_buf {
 	struct barter_ranges *ranges;
 	unsigned int bar;
 	phys_addr_t bar_start;
+	u64 bar_length;
 	u64 id;
 	u32 domain;
 	u8 bus;
@@ -87,12 +90,37 @@ struct barter_buf {
 	atomic64_t faults[3];		/* PTE, PMD, PUD */
 };
 
-/* attach->priv: an importer's attachment. Counts are under the dma_resv. */
+/**
+ * struct barter_attach - attach->priv, an importer's attachment
+ * @buf: the buffer
+ * @attach: the attachment
+ * @importer: what the importer registered; NULL if it did not. Constant, and so are
+ * @nr_matches: how many types both sides can work with, at least 1
+ * @matches: the exporter's offers of them, in its order; each type's module is held
+ * @share: with pci-bar among them, the bytes of device memory behind the BAR
+ * @restored_work: tells the importer of the end of a revoke
+ *
+ * Under the dma_resv:
+ *
+ * @maps: mappings of any type that the importer holds
+ * @pinned: before 7.1, and only between pin and unpin
+ * @chosen: which of @matches is in use; -1 before the first map or pin, and after
+ *	an invalidate
+ * @domain_maps: mappings into domains; see map_domain.c
+ */
 struct barter_attach {
 	struct barter_buf *buf;
 	struct dma_buf_attachment *attach;
+	const struct barter_importer *importer;
+	unsigned int nr_matches;
+	struct barter_offer matches[BARTER_MAX_OFFERS];
+	u64 share;
+	struct work_struct restored_work;
+
 	u32 maps;
 	bool pinned;
+	int chosen;
+	struct list_head domain_maps;
 };
 
 /* Reasons that end a buffer for ever. */
@@ -118,6 +146,23 @@ void barter_window_free(struct barter_buf *buf);
 /* revoke.c */
 void barter_revoke_lockdep_init(void);
 void barter_revoke_notify(struct barter_buf *buf);
+
+/* interconnect.c */
+int barter_interconnect_init(void);
+void barter_interconnect_exit(void);
+int barter_offers_check(const struct barter_offer *offers, unsigned int nr);
+int barter_negotiate(struct barter_attach *ba);
+void barter_negotiate_undo(struct barter_attach *ba);
+int barter_choose(struct barter_attach *ba);
+struct barter_attach *barter_attach_of(struct dma_buf_attachment *attach);
+void barter_attach_restored(struct barter_buf *buf);
+void barter_attach_name(const struct barter_attach *ba, char *text, size_t length);
+void barter_attach_types(const struct barter_attach *ba, char *text, size_t length);
+void barter_registry_show(struct seq_file *m);
+
+/* map_domain.c */
+void barter_domain_revoke(struct barter_attach *ba);
+void barter_domain_detach(struct barter_attach *ba);
 
 /* map_sgt.c */
 struct sg_table *barter_sgt_map(struct barter_attach *ba,

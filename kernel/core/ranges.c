@@ -185,6 +185,25 @@ u64 barter_ranges_segments(const struct barter_ranges *r, u64 max_segment)
 }
 
 /**
+ * barter_ranges_end - how far into the BAR the buffer reaches
+ * @r: the buffer's runs
+ *
+ * Context: any.
+ *
+ * Return: the offset behind the highest byte of any run.
+ */
+u64 barter_ranges_end(const struct barter_ranges *r)
+{
+	u64 end = 0;
+	u32 i;
+
+	for (i = 0; i < r->nr; i++)
+		if (r->runs[i].offset + r->runs[i].length > end)
+			end = r->runs[i].offset + r->runs[i].length;
+	return end;
+}
+
+/**
  * barter_ranges_contiguous - is a part of the buffer one piece of the BAR
  * @r: the buffer's runs
  * @bar_start: CPU physical address of the BAR

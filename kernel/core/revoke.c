@@ -63,15 +63,25 @@ static struct lockdep_map barter_revoke_map =
  * @buf: the buffer, its dma_resv held
  *
  * An importer that lets go right here must not need what a waiting revoke may
- * hold; lockdep is told of that by the map around the call.
+ * hold; lockdep is told of that by the map around the call. What core itself has
+ * mapped for importers is unmapped afterwards, and each attachment's interconnect
+ * may be chosen anew.
  */
 void barter_revoke_notify(struct barter_buf *buf)
 {
+	struct dma_buf_attachment *attach;
+
 	dma_resv_assert_held(buf->dmabuf->resv);
 
 	barter_revoke_acquire();
 	barter_dma_buf_invalidate(buf->dmabuf);
 	barter_revoke_release();
+	list_for_each_entry(attach, &buf->dmabuf->attachments, node) {
+		struct barter_attach *ba = attach->priv;
+
+		barter_domain_revoke(ba);
+		ba->chosen = -1;
+	}
 }
 
 /*
@@ -327,6 +337,8 @@ static void barter_revoke_settle(struct list_head *bufs, u32 reasons, bool done)
 		if (state != buf->state) {
 			buf->state = state;
 			buf->generation++;
+			if (state == BARTER_STATE_OK)
+				barter_attach_restored(buf);
 		}
 		dma_resv_unlock(buf->dmabuf->resv);
 	}
@@ -446,8 +458,8 @@ BARTER_EXPORT(barter_exporter_revoke);
  * @exp: the exporter
  * @reason: one BARTER_REASON_* bit, as given to barter_exporter_revoke()
  *
- * If it was the last reason, buffers are usable again, except dead ones. No
- * importer is called. Clearing CLOSED also clears what an earlier user of the
+ * If it was the last reason, buffers are usable again, except dead ones. Importers
+ * that registered a restored() hear of it later, from a work item. Clearing CLOSED also clears what an earlier user of the
  * device may have left behind (ERROR, INTERRUPTED). Context: process; waits for
  * a revoke that runs. Same locks as barter_exporter_revoke().
  */

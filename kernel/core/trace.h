@@ -66,6 +66,35 @@ TRACE_EVENT(barter_attach,
 		  __get_str(importer), __entry->error)
 );
 
+DECLARE_EVENT_CLASS(barter_type,
+	TP_PROTO(u64 id, struct device *importer, const char *type, int error),
+	TP_ARGS(id, importer, type, error),
+	TP_STRUCT__entry(
+		__field(u64, id)
+		__string(importer, dev_name(importer))
+		__string(type, type)
+		__field(int, error)
+	),
+	TP_fast_assign(
+		__entry->id = id;
+		__assign_str(importer);
+		__assign_str(type);
+		__entry->error = error;
+	),
+	TP_printk("buffer=%llu importer=%s type=%s error=%d", __entry->id,
+		  __get_str(importer), __get_str(type), __entry->error)
+);
+
+/* A type that both sides list: 0 keeps it, -EOPNOTSUPP leaves it out. */
+DEFINE_EVENT(barter_type, barter_match,
+	TP_PROTO(u64 id, struct device *importer, const char *type, int error),
+	TP_ARGS(id, importer, type, error));
+
+/* Which one is used from now on. */
+DEFINE_EVENT(barter_type, barter_choose,
+	TP_PROTO(u64 id, struct device *importer, const char *type, int error),
+	TP_ARGS(id, importer, type, error));
+
 TRACE_EVENT(barter_route,
 	TP_PROTO(u64 id, struct device *importer, u32 route, u32 why),
 	TP_ARGS(id, importer, route, why),

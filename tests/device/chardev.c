@@ -118,15 +118,18 @@ static void info_ranges(void)
 		 "a bad pointer that is not needed");
 }
 
-/* Each call at every size below and above its own. */
-static void sizes(unsigned long nr, const void *good, uint32_t size)
+/*
+ * Each call at every size below and above its own. @first is what it had in the
+ * first release: from there on what a caller does not know counts as zero.
+ */
+static void sizes(unsigned long nr, const void *good, uint32_t first, uint32_t size)
 {
 	uint8_t *big = calloc(1, 3 * PAGE);
 	uint32_t *head = (uint32_t *)big;
 	bool wrong = false;
 	int ret;
 
-	for (uint32_t n = 0; n < size; n++) {
+	for (uint32_t n = 0; n < first; n++) {
 		memcpy(big, good, size);
 		head[0] = n;
 		if (call(nr, big) != -EINVAL) {
@@ -134,7 +137,20 @@ static void sizes(unsigned long nr, const void *good, uint32_t size)
 			wrong = true;
 		}
 	}
-	ok(!wrong, "sizes 0..%u are EINVAL", size - 1);
+	ok(!wrong, "sizes 0..%u are EINVAL", first - 1);
+	wrong = false;
+	for (uint32_t n = first; n < size; n++) {
+		memcpy(big, good, size);
+		memset(big + n, 0xff, size - n);
+		head[0] = n;
+		if (call(nr, big) || big[n] != 0xff) {
+			diag("size %u fails, or more than that is written", n);
+			wrong = true;
+		}
+	}
+	if (first < size)
+		ok(!wrong, "sizes %u..%u are what older callers know", first,
+		   size - 1);
 	for (uint32_t n = size; n <= size + 64; n += 8) {
 		memset(big, 0, 3 * PAGE);
 		memcpy(big, good, size);
@@ -158,14 +174,15 @@ static void info_sizes(void)
 {
 	struct barter_info info = info_request();
 
-	sizes(BARTER_IOC_INFO, &info, sizeof(info));
+	sizes(BARTER_IOC_INFO, &info,
+	      offsetof(struct barter_info, nr_importers), sizeof(info));
 }
 
 static void route_sizes(void)
 {
 	struct barter_route r = route_request(mem.bdf);
 
-	sizes(BARTER_IOC_ROUTE, &r, sizeof(r));
+	sizes(BARTER_IOC_ROUTE, &r, sizeof(r), sizeof(r));
 }
 
 static void info_refusals(void)

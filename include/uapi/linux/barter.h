@@ -163,6 +163,28 @@ struct barter_range {
 
 #define BARTER_NAME_LENGTH	64
 #define BARTER_TEXT_LENGTH	160
+#define BARTER_TYPE_LENGTH	32
+#define BARTER_TYPES_LENGTH	128
+
+/* Importers that BARTER_IOC_INFO lists at most. */
+#define BARTER_MAX_INFO_IMPORTERS	64
+
+/**
+ * struct barter_importer_info - an importer of a buffer, as BARTER_IOC_INFO lists it
+ * @name: its device and driver
+ * @types: the interconnects that it and the exporter can both work with, in the
+ *	exporter's order, comma separated
+ * @type: the one in use; empty before the first map or pin, and after a revoke
+ * @maps: mappings that it holds at present
+ * @__reserved: 0
+ */
+struct barter_importer_info {
+	char name[BARTER_NAME_LENGTH];
+	char types[BARTER_TYPES_LENGTH];
+	char type[BARTER_TYPE_LENGTH];
+	__u32 maps;
+	__u32 __reserved;
+};
 
 /**
  * struct barter_info - BARTER_IOC_INFO, what a buffer is and how it stands
@@ -194,8 +216,12 @@ struct barter_range {
  * @out_blocker: while a revoke waits or was interrupted: the importer's device
  *	and driver that has not let go, or a fence that is not signalled; else
  *	empty
+ * @nr_importers: entries that fit at @importers
+ * @out_nr_importers: entries written there: at most @nr_importers,
+ *	BARTER_MAX_INFO_IMPORTERS and @out_attachments
+ * @importers: pointer to an array of struct barter_importer_info
  *
- * Errors: EINVAL, EBADF, EFAULT, E2BIG, EINTR.
+ * Errors: EINVAL, EBADF, EFAULT, E2BIG, EINTR, ENOMEM.
  */
 struct barter_info {
 	__u32 size;
@@ -221,6 +247,9 @@ struct barter_info {
 	__aligned_u64 out_faults_pmd;
 	__aligned_u64 out_faults_pud;
 	char out_blocker[BARTER_NAME_LENGTH];
+	__u32 nr_importers;
+	__u32 out_nr_importers;
+	__aligned_u64 importers;
 };
 
 /* How DMA of an importer reaches the memory of an exporter. */

@@ -1,0 +1,623 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Copyright (c) 2026 the barter developers
+ *
+ * Interconnects: which kind of address an attachment works with.
+ *
+ * Types and importers are registered; both are known by their pointers, so an
+ * importer's ops are never taken for something that they are not. The registry is
+ * asked once, when an importer attaches; from then on the attachment knows what
+ * was agreed, and holds the modules that are needed for it.
+ *
+ * Under the registry's lock nothing is called but try_module_get().
+ */
+#include <linux/device.h>
+#include <linux/export.h>
+#include <linux/module.h>
+#include <linux/pci.h>
+#include <linux/seq_file.h>
+#include <linux/slab.h>
+#include <linux/workqueue.h>
+
+#include "priv.h"
+#include "trace.h"
+
+static void barter_restored_work(struct work_struct *work);
+
+static LIST_HEAD(barter_types);
+static LIST_HEAD(barter_importers);
+static DEFINE_MUTEX(barter_registry_lock);
+
+/* For importers that have no device: dma-buf insists on one. */
+static struct device *barter_no_device;
+static struct workqueue_struct *barter_restored_wq;
+
+static const struct barter_offer barter_core_offers[] = {
+	{ .type = &barter_pci_bar },
+	{ .type = &barter_iommu_domain },
+	{ .type = &barter_sgt },
+};
+
+/* What an importer offers that knows nothing of barter. */
+static const struct barter_offer barter_plain_offer = { .type = &barter_sgt };
+
+/**
+ * barter_offers_check - is a list of offers what it should be
+ * @offers: the list
+ * @nr: its length
+ *
+ * Return: 0, -EINVAL (empty, a type that is missing or there twice), -E2BIG.
+ */
+int barter_offers_check(const struct barter_offer *offers, unsigned int nr)
+{
+	unsigned int i, j;
+
+	if (!offers || !nr)
+		return -EINVAL;
+	if (nr > BARTER_MAX_OFFERS)
+		return -E2BIG;
+	for (i = 0; i < nr; i++) {
+		if (!offers[i].type)
+			return -EINVAL;
+		for (j = 0; j < i; j++)
+			if (offers[j].type == offers[i].type)
+				return -EINVAL;
+	}
+	return 0;
+}
+
+/**
+ * barter_interconnect_register - make a type known
+ * @type: a static object of the caller's module
+ *
+ * Until then it matches nothing. Context: may sleep.
+ *
+ * Return: 0, -EINVAL (no name, or too long a one), -EEXIST (the type, or another of
+ * that name, is known already).
+ */
+int barter_interconnect_register(struct barter_interconnect *type)
+{
+	struct barter_interconnect *other;
+	int ret = 0;
+
+	if (!type || !type->name || !type->name[0] ||
+	    strlen(type->name) >= BARTER_TYPE_LENGTH)
+		return -EINVAL;
+
+	mutex_lock(&barter_registry_lock);
+	list_for_each_entry(other, &barter_types, node)
+		if (other == type || !strcmp(other->name, type->name))
+			ret = -EEXIST;
+	if (!ret) {
+		list_add_tail(&type->node, &barter_types);
+		type->registered = true;
+	}
+	mutex_unlock(&barter_registry_lock);
+	return ret;
+}
+BARTER_EXPORT(barter_interconnect_register);
+
+/**
+ * barter_interconnect_unregister - no new attachment gets the type
+ * @type: a registered type
+ *
+ * Attachments that have it keep it, and keep its module. Context: may sleep.
+ */
+void barter_interconnect_unregister(struct barter_interconnect *type)
+{
+	mutex_lock(&barter_registry_lock);
+	list_del_init(&type->node);
+	type->registered = false;
+	mutex_unlock(&barter_registry_lock);
+}
+BARTER_EXPORT(barter_interconnect_unregister);
+
+/**
+ * barter_importer_register - make an importer known
+ * @importer: a static object of the caller's module
+ *
+ * Concerns attachments made from now on. Context: may sleep.
+ *
+ * Return: 0, -EINVAL (something is missing, ops without a callback that says let
+ * go, a type that is listed twice), -E2BIG (too many offers), -EEXIST (the same
+ * ops are registered).
+ */
+int barter_importer_register(struct barter_importer *importer)
+{
+	struct barter_importer *other;
+	int ret;
+
+	if (!importer || !importer->name || !importer->ops ||
+	    !barter_attach_ops_notify(importer->ops))
+		return -EINVAL;
+	ret = barter_offers_check(importer->offers, importer->nr_offers);
+	if (ret)
+		return ret;
+
+	mutex_lock(&barter_registry_lock);
+	list_for_each_entry(other, &barter_importers, node)
+		if (other == importer || other->ops == importer->ops)
+			ret = -EEXIST;
+	if (!ret)
+		list_add_tail(&importer->node, &barter_importers);
+	mutex_unlock(&barter_registry_lock);
+	return ret;
+}
+BARTER_EXPORT(barter_importer_register);
+
+/**
+ * barter_importer_unregister - forget an importer
+ * @importer: a registered importer
+ *
+ * Attachments that it has stay as they are, and keep its module. Context: may
+ * sleep.
+ */
+void barter_importer_unregister(struct barter_importer *importer)
+{
+	mutex_lock(&barter_registry_lock);
+	list_del_init(&importer->node);
+	mutex_unlock(&barter_registry_lock);
+}
+BARTER_EXPORT(barter_importer_unregister);
+
+/* The importer behind @ops with a reference to its module; NULL: a plain one. */
+static const struct barter_importer *
+barter_importer_get(const struct dma_buf_attach_ops *ops)
+{
+	struct barter_importer *importer, *found = NULL;
+
+	mutex_lock(&barter_registry_lock);
+	list_for_each_entry(importer, &barter_importers, node) {
+		if (importer->ops == ops) {
+			found = try_module_get(importer->owner) ?
+				importer : ERR_PTR(-ENODEV);
+			break;
+		}
+	}
+	mutex_unlock(&barter_registry_lock);
+	return found;
+}
+
+static bool barter_type_get(const struct barter_interconnect *type)
+{
+	bool got;
+
+	mutex_lock(&barter_registry_lock);
+	got = type->registered && try_module_get(type->owner);
+	mutex_unlock(&barter_registry_lock);
+	return got;
+}
+
+static const struct barter_offer *
+barter_offer_find(const struct barter_offer *offers, unsigned int nr,
+		  const struct barter_interconnect *type)
+{
+	unsigned int i;
+
+	for (i = 0; i < nr; i++)
+		if (offers[i].type == type)
+			return &offers[i];
+	return NULL;
+}
+
+static void barter_attach_put_matches(struct barter_attach *ba)
+{
+	while (ba->nr_matches)
+		module_put(ba->matches[--ba->nr_matches].type->owner);
+}
+
+/* One type that both list: keep it, go on without it, or give up. */
+static int barter_match_one(struct barter_attach *ba,
+			    const struct barter_offer *exporter,
+			    const struct barter_offer *importer)
+{
+	const struct barter_interconnect *type = exporter->type;
+	struct barter_buf *buf = ba->buf;
+	struct barter_match match = {
+		.attach = ba->attach,
+		.exporter = buf->exp,
+		.pdev = buf->pdev,
+		.bar = buf->bar,
+		.bar_length = buf->bar_length,
+		.end = barter_ranges_end(buf->ranges),
+		.exporter_data = exporter->data,
+		.importer_data = importer->data,
+	};
+	int ret;
+
+	if (!barter_type_get(type))
+		return BARTER_MATCH_SKIP;
+	ret = type->match ? type->match(&match) : 0;
+	trace_barter_match(buf->id, ba->attach->dev, type->name, ret);
+	if (ret) {
+		module_put(type->owner);
+		return ret;
+	}
+	ba->matches[ba->nr_matches++] = *exporter;
+	return 0;
+}
+
+/**
+ * barter_negotiate - agree on interconnects for a new attachment
+ * @ba: the attachment, its @buf and @attach set; on success what was agreed is
+ *	filled in, and barter_negotiate_undo() gives it back
+ *
+ * Context: process, no dma_resv held.
+ *
+ * Return: 0, -EOPNOTSUPP if there is no type that both sides can work with, -ENODEV
+ * if the importer's module is on its way out, or what a match callback refused with.
+ */
+int barter_negotiate(struct barter_attach *ba)
+{
+	const struct barter_exporter_ops *ops = ba->buf->exp->ops;
+	const struct barter_offer *offers = ops->offers ?: barter_core_offers;
+	unsigned int i, nr = ops->offers ? ops->nr_offers :
+					   ARRAY_SIZE(barter_core_offers);
+	const struct barter_importer *importer;
+	int ret = 0;
+
+	ba->chosen = -1;
+	ba->nr_matches = 0;
+	INIT_LIST_HEAD(&ba->domain_maps);
+	INIT_WORK(&ba->restored_work, barter_restored_work);
+
+	importer = barter_importer_get(ba->attach->importer_ops);
+	if (IS_ERR(importer))
+		return PTR_ERR(importer);
+	ba->importer = importer;
+
+	for (i = 0; i < nr; i++) {
+		const struct barter_offer *other = importer ?
+			barter_offer_find(importer->offers, importer->nr_offers,
+					  offers[i].type) :
+			barter_offer_find(&barter_plain_offer, 1,
+					  offers[i].type);
+
+		if (!other)
+			continue;
+		ret = barter_match_one(ba, &offers[i], other);
+		if (ret && ret != BARTER_MATCH_SKIP)
+			break;
+		ret = 0;
+	}
+	if (!ret && !ba->nr_matches)
+		ret = -EOPNOTSUPP;
+	if (ret)
+		barter_negotiate_undo(ba);
+	return ret;
+}
+
+/**
+ * barter_negotiate_undo - give back what barter_negotiate() took
+ * @ba: an attachment that is on no list any more
+ *
+ * Context: process, waits for a restored() that runs; no dma_resv held.
+ */
+void barter_negotiate_undo(struct barter_attach *ba)
+{
+	cancel_work_sync(&ba->restored_work);
+	barter_attach_put_matches(ba);
+	if (ba->importer)
+		module_put(ba->importer->owner);
+}
+
+/**
+ * barter_choose - the type that an attachment works with until the next invalidate
+ * @ba: the attachment, its dma_resv held, the buffer usable
+ *
+ * Return: 0, or what the exporter's select() refused with, -EINVAL if its answer
+ * is none of the matches.
+ */
+int barter_choose(struct barter_attach *ba)
+{
+	const struct barter_interconnect *types[BARTER_MAX_OFFERS];
+	struct barter_buf *buf = ba->buf;
+	int choice = 0;
+	u32 i;
+
+	dma_resv_assert_held(buf->dmabuf->resv);
+
+	if (ba->chosen >= 0)
+		return 0;
+	if (buf->exp->ops->select) {
+		for (i = 0; i < ba->nr_matches; i++)
+			types[i] = ba->matches[i].type;
+		choice = buf->exp->ops->select(buf->exp, ba->attach, types,
+					       ba->nr_matches);
+		if (choice >= (int)ba->nr_matches)
+			choice = -EINVAL;
+	}
+	trace_barter_choose(buf->id, ba->attach->dev,
+			    choice < 0 ? "none" : ba->matches[choice].type->name,
+			    min(choice, 0));
+	if (choice < 0)
+		return choice;
+	ba->chosen = choice;
+	return 0;
+}
+
+/**
+ * barter_attach_of - what core knows of an attachment
+ * @attach: any attachment
+ *
+ * Return: NULL if the dma-buf is not barter's.
+ */
+struct barter_attach *barter_attach_of(struct dma_buf_attachment *attach)
+{
+	return barter_buf_from_dmabuf(attach->dmabuf) ? attach->priv : NULL;
+}
+
+/**
+ * barter_attach - attach a registered importer
+ * @dmabuf: any dma-buf, referenced by the caller until the detach
+ * @dev: the importer's device, or NULL if it has none
+ * @importer: the importer, registered
+ * @priv: becomes attach->importer_priv
+ *
+ * As dma_buf_dynamic_attach(), which an importer with a device may use as well.
+ * dma_buf_detach() ends it. A dma-buf that is not barter's works like with
+ * dma_buf_dynamic_attach(), if there is a device. Context: may sleep; no dma_resv
+ * held.
+ *
+ * Return: the attachment, or an ERR_PTR: -EOPNOTSUPP (nothing that both sides can
+ * work with, or a foreign dma-buf and no device), -EBADFD (dead), -ENODEV (module
+ * on its way out), -ENOMEM, or what a match callback refused with.
+ */
+struct dma_buf_attachment *barter_attach(struct dma_buf *dmabuf,
+					 struct device *dev,
+					 const struct barter_importer *importer,
+					 void *priv)
+{
+	if (!dev && !barter_buf_from_dmabuf(dmabuf))
+		return ERR_PTR(-EOPNOTSUPP);
+	return dma_buf_dynamic_attach(dmabuf, dev ?: barter_no_device,
+				      importer->ops, priv);
+}
+BARTER_EXPORT(barter_attach);
+
+/**
+ * barter_attach_type - which map call is the one to use
+ * @attach: an attachment of any dma-buf, its dma_resv held
+ *
+ * The exporter's choice is made here if it has not been. It holds until the
+ * attachment's next invalidate.
+ *
+ * Return: the type; &barter_sgt for a dma-buf that is not barter's; an ERR_PTR:
+ * -ENODEV (revoked at present), -EBADFD (dead), or what the exporter's select()
+ * refused with.
+ */
+const struct barter_interconnect *
+barter_attach_type(struct dma_buf_attachment *attach)
+{
+	struct barter_attach *ba = barter_attach_of(attach);
+	int ret;
+
+	dma_resv_assert_held(attach->dmabuf->resv);
+
+	if (!ba)
+		return &barter_sgt;
+	ret = barter_buf_error(ba->buf) ?: barter_choose(ba);
+	return ret ? ERR_PTR(ret) : ba->matches[ba->chosen].type;
+}
+BARTER_EXPORT(barter_attach_type);
+
+/**
+ * barter_map_begin - an importer is about to get addresses of a type
+ * @attach: an attachment of any dma-buf, its dma_resv held
+ * @type: the type of the addresses
+ * @exporter_data: where the exporter's data for the type goes; may be NULL
+ *
+ * For the map call of a type. From here on a revoke waits for barter_map_end(),
+ * whether the map call goes on to succeed or not.
+ *
+ * Return: 0, -EOPNOTSUPP (the dma-buf is not barter's, or the type is none of those
+ * that were agreed on), -EPROTOTYPE (another of them is in use), -ENODEV (revoked
+ * at present), -EBADFD (dead), or what the exporter's select() refused with.
+ */
+int barter_map_begin(struct dma_buf_attachment *attach,
+		     const struct barter_interconnect *type,
+		     const void **exporter_data)
+{
+	struct barter_attach *ba = barter_attach_of(attach);
+	const struct barter_offer *offer;
+	int ret;
+
+	dma_resv_assert_held(attach->dmabuf->resv);
+
+	if (!ba)
+		return -EOPNOTSUPP;
+	offer = barter_offer_find(ba->matches, ba->nr_matches, type);
+	if (!offer)
+		return -EOPNOTSUPP;
+	ret = barter_buf_error(ba->buf) ?: barter_choose(ba);
+	if (ret)
+		return ret;
+	if (&ba->matches[ba->chosen] != offer)
+		return -EPROTOTYPE;
+	ba->maps++;
+	WRITE_ONCE(ba->buf->maps, ba->buf->maps + 1);
+	if (exporter_data)
+		*exporter_data = offer->data;
+	return 0;
+}
+BARTER_EXPORT(barter_map_begin);
+
+/**
+ * barter_map_end - the importer uses these addresses no more
+ * @attach: the attachment given to barter_map_begin(), its dma_resv held
+ * @type: the type given then
+ */
+void barter_map_end(struct dma_buf_attachment *attach,
+		    const struct barter_interconnect *type)
+{
+	struct barter_attach *ba = attach->priv;
+	struct barter_buf *buf = ba->buf;
+
+	dma_resv_assert_held(attach->dmabuf->resv);
+
+	ba->maps--;
+	WRITE_ONCE(buf->maps, buf->maps - 1);
+	if (!buf->maps)
+		wake_up_all(&buf->idle);
+}
+BARTER_EXPORT(barter_map_end);
+
+/**
+ * barter_attach_exporter - the exporter that an attachment is to
+ * @attach: an attachment to a buffer of barter's
+ *
+ * Return: the exporter; valid until the detach.
+ */
+struct barter_exporter *barter_attach_exporter(struct dma_buf_attachment *attach)
+{
+	struct barter_attach *ba = attach->priv;
+
+	return ba->buf->exp;
+}
+BARTER_EXPORT(barter_attach_exporter);
+
+/**
+ * barter_attach_ranges - the pieces of the BAR that a buffer is made of
+ * @attach: an attachment to a buffer of barter's
+ * @first: index of the first one wanted
+ * @ranges: filled with the pieces, neighbours merged; may be NULL with @nr 0
+ * @nr: how many fit there
+ *
+ * For the map call of a type, on the exporter's behalf. Context: any.
+ *
+ * Return: how many there are from @first on.
+ */
+u32 barter_attach_ranges(struct dma_buf_attachment *attach, u32 first,
+			 struct barter_range *ranges, u32 nr)
+{
+	struct barter_attach *ba = attach->priv;
+	const struct barter_ranges *from = ba->buf->ranges;
+	u32 i, left = first < from->nr ? from->nr - first : 0;
+
+	for (i = 0; i < min(nr, left); i++) {
+		ranges[i].offset = from->runs[first + i].offset;
+		ranges[i].length = from->runs[first + i].length;
+	}
+	return left;
+}
+BARTER_EXPORT(barter_attach_ranges);
+
+/* Runs as work: the importer may take any lock but those that a detach needs. */
+static void barter_restored_work(struct work_struct *work)
+{
+	struct barter_attach *ba = container_of(work, struct barter_attach,
+						restored_work);
+
+	ba->importer->restored(ba->attach);
+}
+
+/**
+ * barter_attach_restored - importers shall hear that the buffer is usable again
+ * @buf: the buffer, its dma_resv held
+ */
+void barter_attach_restored(struct barter_buf *buf)
+{
+	struct dma_buf_attachment *attach;
+
+	dma_resv_assert_held(buf->dmabuf->resv);
+
+	list_for_each_entry(attach, &buf->dmabuf->attachments, node) {
+		struct barter_attach *ba = attach->priv;
+
+		if (ba->importer && ba->importer->restored)
+			queue_work(barter_restored_wq, &ba->restored_work);
+	}
+}
+
+/**
+ * barter_attach_name - an importer's device and driver, for people
+ * @ba: the attachment
+ * @text: filled in
+ * @length: bytes at @text
+ */
+void barter_attach_name(const struct barter_attach *ba, char *text, size_t length)
+{
+	struct device *dev = ba->attach->dev;
+
+	if (dev == barter_no_device)
+		snprintf(text, length, "no device (%s)", ba->importer ?
+			 ba->importer->name : "?");
+	else
+		snprintf(text, length, "%s (%s)", dev_name(dev),
+			 dev_driver_string(dev));
+}
+
+/**
+ * barter_attach_types - the types that an attachment may work with, for people
+ * @ba: the attachment
+ * @text: filled with their names, the default first
+ * @length: bytes at @text
+ */
+void barter_attach_types(const struct barter_attach *ba, char *text, size_t length)
+{
+	size_t used = 0;
+	unsigned int i;
+
+	text[0] = '\0';
+	for (i = 0; i < ba->nr_matches; i++)
+		used += scnprintf(text + used, length - used, "%s%s",
+				  i ? "," : "", ba->matches[i].type->name);
+}
+
+/**
+ * barter_registry_show - the types and importers there are
+ * @m: where to
+ */
+void barter_registry_show(struct seq_file *m)
+{
+	struct barter_interconnect *type;
+	struct barter_importer *importer;
+	unsigned int i;
+
+	mutex_lock(&barter_registry_lock);
+	list_for_each_entry(type, &barter_types, node)
+		seq_printf(m, "type %s module %s\n", type->name,
+			   module_name(type->owner));
+	list_for_each_entry(importer, &barter_importers, node) {
+		seq_printf(m, "importer %s module %s types", importer->name,
+			   module_name(importer->owner));
+		for (i = 0; i < importer->nr_offers; i++)
+			seq_printf(m, "%c%s", i ? ',' : ' ',
+				   importer->offers[i].type->name);
+		seq_putc(m, '\n');
+	}
+	mutex_unlock(&barter_registry_lock);
+}
+
+/**
+ * barter_interconnect_init - the types of core, and what importers need of it
+ *
+ * Return: 0 or -ENOMEM and the like.
+ */
+int barter_interconnect_init(void)
+{
+	int ret;
+
+	barter_restored_wq = alloc_workqueue("barter", WQ_UNBOUND, 0);
+	if (!barter_restored_wq)
+		return -ENOMEM;
+	barter_no_device = root_device_register("barter");
+	if (IS_ERR(barter_no_device)) {
+		ret = PTR_ERR(barter_no_device);
+		destroy_workqueue(barter_restored_wq);
+		return ret;
+	}
+	barter_interconnect_register(&barter_pci_bar);
+	barter_interconnect_register(&barter_iommu_domain);
+	barter_interconnect_register(&barter_sgt);
+	return 0;
+}
+
+/**
+ * barter_interconnect_exit - undo barter_interconnect_init()
+ */
+void barter_interconnect_exit(void)
+{
+	root_device_unregister(barter_no_device);
+	destroy_workqueue(barter_restored_wq);
+}
