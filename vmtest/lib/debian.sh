@@ -167,20 +167,3 @@ debian_busybox() (
 	mv .busybox/bin/busybox busybox || die "there is no busybox for $1"
 	rm -rf .busybox .apt
 )
-# debian_source SERIES VERSION: into ./src, the source of that version of Debian's
-# kernel package; of the newest one if the archive has dropped that version.
-debian_source() {
-	local pkg=linux-source-$1 version=$2
-
-	debian_have "$pkg" || debian_own_index
-	debian_have "$pkg=$version" || {
-		say "$pkg $version is not in the archive any more; taking its newest"
-		version=
-	}
-	rm -rf src unpack && mkdir unpack
-	debian_unpack "$PWD/unpack" "$pkg${version:+=$version}" ||
-		{ debian_source "$1" "$2"; return; }
-	step "unpacking the kernel source (1.6 GB)"
-	tar -C unpack -xf "unpack/usr/src/$pkg.tar.xz" || die "cannot unpack the kernel source"
-	mv "unpack/$pkg" src && rm -rf unpack
-}

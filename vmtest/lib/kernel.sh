@@ -86,36 +86,3 @@ kernel_ensure() {
 	kernel_release=$(cat "$kernel_dir/release")
 	kernel_build=$kernel_dir/build
 }
-
-# kernel_build_source FRAGMENT: configure ./src as allnoconfig plus FRAGMENT, build
-# it, and lay out the current folder as kernel_make must. Says how far it is.
-kernel_build_source() {
-	local fragment=$1 root=$PWD line missing= objects=0 began=$SECONDS
-
-	make -s -C src KCONFIG_ALLCONFIG="$fragment" allnoconfig >config.log 2>&1 ||
-		die "configuring failed; see $root/config.log"
-	while read -r line; do
-		case $line in
-		CONFIG_*) grep -qxF "$line" src/.config || missing+=" ${line%%=*}" ;;
-		esac
-	done <"$fragment"
-	[ -z "$missing" ] || die "Kconfig dropped from ${fragment##*/}:$missing"
-
-	say "building the kernel with $(nproc) jobs; log in $root/build.log"
-	make -C src -j"$(nproc)" bzImage modules </dev/null 2>build.err |
-	tee build.log | while read -r line; do
-		objects=$((objects + 1))
-		[ $((objects % 200)) -ne 0 ] ||
-			say "$objects steps of about 1900, $(((SECONDS - began) / 60)) min: ${line:0:50}"
-	done
-	[ "${PIPESTATUS[0]}" -eq 0 ] || { tail -n 20 build.err >&2; die "the kernel build failed"; }
-
-	rm -rf modules && make -s -C src INSTALL_MOD_PATH="$root/modules" modules_install \
-		>>build.log 2>&1 || die "modules_install failed; see $root/build.log"
-	find modules -type l \( -name build -o -name source \) -delete
-	find src -name '*.o' -not -path 'src/scripts/*' -not -path 'src/tools/*' -delete
-	cp src/arch/x86/boot/bzImage vmlinuz
-	cp src/.config config
-	ln -sfn src build
-	make -s -C src kernelrelease >release.new
-}
