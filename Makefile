@@ -30,7 +30,7 @@ modules: ## the kernel modules for KERNEL, in build/modules/KERNEL
 	@scripts/build-modules $(KERNEL) --tests
 
 check: deps ## all tests on KERNEL, the bed, units under sanitizers; parts on debug-7
-	@scripts/check $(KERNEL)
+	@scripts/check $(if $(PART),-p) $(KERNEL)
 
 check-all: deps ## the matrix of all kernels, machines and tests, as a table
 	@scripts/check -a $(if $(REST),-r) $(if $(MINUTES),-m $(MINUTES))
