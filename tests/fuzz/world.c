@@ -315,6 +315,9 @@ void world_init(void)
 
 void world_empty(void)
 {
+	/* First what others wait for: nobody else will take it out now. */
+	for (unsigned int i = 0; i < NR_FDS; i++)
+		take_out(K_TEST, i);
 	for (unsigned int kind = 0; kind < NR_KINDS; kind++)
 		for (unsigned int i = 0; i < NR_FDS; i++)
 			take_out(kind, i);
