@@ -228,6 +228,9 @@ static int barter_match_one(struct barter_attach *ba,
 	if (!barter_type_get(type))
 		return BARTER_MATCH_SKIP;
 	ret = type->match ? type->match(&match) : 0;
+	/* dma-buf would take it for an attachment. */
+	if (ret > 0)
+		ret = -EINVAL;
 	trace_barter_match(buf->id, ba->attach->dev, type->name, ret);
 	if (ret) {
 		module_put(type->owner);
@@ -324,7 +327,7 @@ int barter_choose(struct barter_attach *ba)
 			types[i] = ba->matches[i].type;
 		choice = buf->exp->ops->select(buf->exp, ba->attach, types,
 					       ba->nr_matches);
-		if (choice >= (int)ba->nr_matches)
+		if (choice >= (int)ba->nr_matches || choice < -MAX_ERRNO)
 			choice = -EINVAL;
 	}
 	trace_barter_choose(buf->id, ba->attach->dev,
