@@ -15,6 +15,7 @@
 #define barter_ranges_fill narrow_ranges_fill
 #define barter_ranges_find narrow_ranges_find
 #define barter_ranges_segments narrow_ranges_segments
+#define barter_ranges_end narrow_ranges_end
 #define barter_ranges_contiguous narrow_ranges_contiguous
 
 void narrow_ranges_fill(struct barter_ranges *out,
@@ -22,6 +23,7 @@ void narrow_ranges_fill(struct barter_ranges *out,
 const struct barter_run *narrow_ranges_find(const struct barter_ranges *r,
 					    u64 pos);
 u64 narrow_ranges_segments(const struct barter_ranges *r, u64 max_segment);
+u64 narrow_ranges_end(const struct barter_ranges *r);
 bool narrow_ranges_contiguous(const struct barter_ranges *r, u64 bar_start,
 			      u64 pos, u64 length, u64 *address);
 

@@ -300,6 +300,41 @@ static void segments_cut_each_run_on_its_own(void)
 	free(r);
 }
 
+static void end_is_behind_the_highest_run(void)
+{
+	static const struct {
+		struct barter_range ranges[3];
+		u32 nr;
+		u64 end;
+	} rows[] = {
+		{ { { 0, P } }, 1, P },
+		{ { { 5 * P, 2 * P } }, 1, 7 * P },
+		/* First, in the middle, last. */
+		{ { { 9 * P, P }, { 0, P }, { 4 * P, P } }, 3, 10 * P },
+		{ { { 0, P }, { 9 * P, P }, { 4 * P, P } }, 3, 10 * P },
+		{ { { 0, P }, { 4 * P, P }, { 9 * P, P } }, 3, 10 * P },
+		/* Neither the highest offset nor the longest. */
+		{ { { 0, 9 * P }, { 8 * P, 3 * P }, { 10 * P, P } }, 3, 11 * P },
+		{ { { 2 * P, 8 * P }, { 9 * P, P }, { 0, P } }, 3, 10 * P },
+		{ { { 0, P }, { 16 * P - P, P } }, 2, 16 * P },
+	};
+	const struct barter_range huge[] = {
+		{ (1ULL << 62) - P, P }, { 0, P },
+	};
+	struct barter_ranges *r;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		r = build(rows[i].ranges, rows[i].nr, 16 * P);
+		CHECK(barter_ranges_end(r) == rows[i].end, "row %zu: 0x%llx", i,
+		      (unsigned long long)barter_ranges_end(r));
+		free(r);
+	}
+	r = build(huge, 2, 1ULL << 62);
+	CHECK(barter_ranges_end(r) == 1ULL << 62, "beyond 32 bits");
+	free(r);
+}
+
 static void contiguous_never_spans_two_runs(void)
 {
 	struct barter_ranges *r = build(scattered, ARRAY_SIZE(scattered),
@@ -421,6 +456,7 @@ int main(void)
 	CASE(fill_keeps_the_callers_order);
 	CASE(find_gives_the_run_of_each_byte);
 	CASE(segments_cut_each_run_on_its_own);
+	CASE(end_is_behind_the_highest_run);
 	CASE(contiguous_never_spans_two_runs);
 	CASE(random_exports_agree_with_the_model);
 	return tap_done();
