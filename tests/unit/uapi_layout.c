@@ -22,7 +22,7 @@ HOLDS(sizeof(struct barter_range) == 16);
 AT(barter_range, offset, 0);
 AT(barter_range, length, 8);
 
-HOLDS(sizeof(struct barter_info) == 168);
+HOLDS(sizeof(struct barter_info) == 184);
 AT(barter_info, size, 0);
 AT(barter_info, flags, 4);
 AT(barter_info, dmabuf_fd, 8);
@@ -46,6 +46,17 @@ AT(barter_info, out_faults_pte, 80);
 AT(barter_info, out_faults_pmd, 88);
 AT(barter_info, out_faults_pud, 96);
 AT(barter_info, out_blocker, 104);
+AT(barter_info, nr_importers, 168);
+AT(barter_info, out_nr_importers, 172);
+AT(barter_info, importers, 176);
+
+HOLDS(BARTER_MAX_INFO_IMPORTERS == 64);
+HOLDS(sizeof(struct barter_importer_info) == 232);
+AT(barter_importer_info, name, 0);
+AT(barter_importer_info, types, 64);
+AT(barter_importer_info, type, 192);
+AT(barter_importer_info, maps, 224);
+AT(barter_importer_info, __reserved, 228);
 
 HOLDS(sizeof(struct barter_route) == 200);
 AT(barter_route, size, 0);
