@@ -94,8 +94,8 @@ struct barter_offer {
  *	with the dma_resv held at the first map or pin of an attachment, and again
  *	at the first one after an invalidate, to pick one of the @nr matches in
  *	@types, which are in the order of @offers. Returns its index, or an errno,
- *	which the importer gets for its map or pin: nothing is chosen then. Takes
- *	neither the driver's access lock nor a lock that a revoke is called with.
+ *	which the importer gets for its map or pin: nothing is chosen then. What the
+ *	importer has declined is not in @types. Takes neither the driver's access lock nor a lock that a revoke is called with.
  */
 struct barter_exporter_ops {
 	struct module *owner;
@@ -268,7 +268,8 @@ struct barter_match {
  *	type among its matches
  * @match: may be NULL: two sides that list the type agree. Else called while an
  *	importer attaches, with no lock held: only what cannot change for the life
- *	of the attachment may count. Returns 0 to agree, BARTER_MATCH_SKIP to go on
+ *	of the attachment may count. The exporting device may be on its way out, or
+ *	out, and must not be touched. Returns 0 to agree, BARTER_MATCH_SKIP to go on
  *	without the type, any other errno to refuse the attachment.
  *
  * The rest is private to core.
@@ -292,9 +293,10 @@ struct barter_interconnect {
  * @offers: what it can work with; the order does not matter
  * @nr_offers: how many, 1 to BARTER_MAX_OFFERS
  * @restored: may be NULL. Called after the end of a revoke, from a work item with
- *	no lock held, possibly late: then a map may fail again. Not called any more
- *	once dma_buf_detach() has returned, which waits for it; so it must not
- *	detach, nor wait for somebody who does.
+ *	no lock held, possibly late: then a map may fail again. Like the callback
+ *	that says let go it may come before the attach call has returned. Not called
+ *	any more once dma_buf_detach() has returned, which waits for it; so it must
+ *	not detach, nor take a lock that is held around a detach.
  */
 struct barter_importer {
 	const char *name;
@@ -306,6 +308,7 @@ struct barter_importer {
 
 	/* private: */
 	struct list_head node;
+	bool registered;
 };
 
 int barter_interconnect_register(struct barter_interconnect *type);
@@ -319,6 +322,8 @@ struct dma_buf_attachment *barter_attach(struct dma_buf *dmabuf,
 					 void *priv);
 const struct barter_interconnect *
 barter_attach_type(struct dma_buf_attachment *attach);
+int barter_attach_decline(struct dma_buf_attachment *attach,
+			  const struct barter_interconnect *type);
 
 /* For the map calls of a type that core does not know. */
 int barter_map_begin(struct dma_buf_attachment *attach,
@@ -395,7 +400,7 @@ extern struct barter_interconnect barter_iommu_domain;
  * @prot: IOMMU_READ, IOMMU_WRITE or both; also IOMMU_NOEXEC, IOMMU_PRIV. Core adds
  *	IOMMU_MMIO.
  * @devices: devices attached to @domain that will use the mapping: each one's route
- *	is checked
+ *	is checked, also with BARTER_DOMAIN_UNCHECKED
  * @nr_devices: how many; 0 only with BARTER_DOMAIN_UNCHECKED
  * @flags: BARTER_DOMAIN_UNCHECKED
  */

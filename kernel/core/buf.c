@@ -214,8 +214,9 @@ static int __maybe_unused barter_buf_pin(struct dma_buf_attachment *attach)
 		return -EOPNOTSUPP;
 	if (!barter_buf_error(ba->buf)) {
 		ret = barter_choose(ba);
+		/* dma-buf takes -EBUSY from a pin for a bug, and says so. */
 		if (ret)
-			return ret;
+			return ret == -EBUSY ? -EAGAIN : ret;
 	}
 	ba->pinned = true;
 	return 0;

@@ -86,7 +86,7 @@ static u32 barter_info_importers(struct dma_buf *dmabuf,
 static int barter_info(union barter_request *u)
 {
 	struct barter_info *req = &u->info;
-	u32 room = min(req->nr_importers, (u32)BARTER_MAX_INFO_IMPORTERS);
+	u32 room = min_t(u32, req->nr_importers, BARTER_MAX_INFO_IMPORTERS);
 	struct barter_importer_info *importers = NULL;
 	struct dma_buf_attachment *attach;
 	struct dma_buf *dmabuf;

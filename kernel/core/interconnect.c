@@ -99,14 +99,15 @@ BARTER_EXPORT(barter_interconnect_register);
 
 /**
  * barter_interconnect_unregister - no new attachment gets the type
- * @type: a registered type
+ * @type: a type; nothing happens if it is not registered
  *
  * Attachments that have it keep it, and keep its module. Context: may sleep.
  */
 void barter_interconnect_unregister(struct barter_interconnect *type)
 {
 	mutex_lock(&barter_registry_lock);
-	list_del_init(&type->node);
+	if (type->registered)
+		list_del(&type->node);
 	type->registered = false;
 	mutex_unlock(&barter_registry_lock);
 }
@@ -138,8 +139,10 @@ int barter_importer_register(struct barter_importer *importer)
 	list_for_each_entry(other, &barter_importers, node)
 		if (other == importer || other->ops == importer->ops)
 			ret = -EEXIST;
-	if (!ret)
+	if (!ret) {
 		list_add_tail(&importer->node, &barter_importers);
+		importer->registered = true;
+	}
 	mutex_unlock(&barter_registry_lock);
 	return ret;
 }
@@ -147,7 +150,7 @@ BARTER_EXPORT(barter_importer_register);
 
 /**
  * barter_importer_unregister - forget an importer
- * @importer: a registered importer
+ * @importer: an importer; nothing happens if it is not registered
  *
  * Attachments that it has stay as they are, and keep its module. Context: may
  * sleep.
@@ -155,7 +158,9 @@ BARTER_EXPORT(barter_importer_register);
 void barter_importer_unregister(struct barter_importer *importer)
 {
 	mutex_lock(&barter_registry_lock);
-	list_del_init(&importer->node);
+	if (importer->registered)
+		list_del(&importer->node);
+	importer->registered = false;
 	mutex_unlock(&barter_registry_lock);
 }
 BARTER_EXPORT(barter_importer_unregister);
@@ -308,34 +313,38 @@ void barter_negotiate_undo(struct barter_attach *ba)
  * barter_choose - the type that an attachment works with until the next invalidate
  * @ba: the attachment, its dma_resv held, the buffer usable
  *
- * Return: 0, or what the exporter's select() refused with, -EINVAL if its answer
- * is none of the matches.
+ * Return: 0, -EOPNOTSUPP if the importer has declined all, what the exporter's
+ * select() refused with, -EINVAL if its answer is none of what it was offered.
  */
 int barter_choose(struct barter_attach *ba)
 {
 	const struct barter_interconnect *types[BARTER_MAX_OFFERS];
+	unsigned int i, which[BARTER_MAX_OFFERS], nr = 0;
 	struct barter_buf *buf = ba->buf;
 	int choice = 0;
-	u32 i;
 
 	dma_resv_assert_held(buf->dmabuf->resv);
 
 	if (ba->chosen >= 0)
 		return 0;
-	if (buf->exp->ops->select) {
-		for (i = 0; i < ba->nr_matches; i++)
-			types[i] = ba->matches[i].type;
-		choice = buf->exp->ops->select(buf->exp, ba->attach, types,
-					       ba->nr_matches);
-		if (choice >= (int)ba->nr_matches || choice < -MAX_ERRNO)
-			choice = -EINVAL;
+	for (i = 0; i < ba->nr_matches; i++) {
+		if (ba->declined & (1U << i))
+			continue;
+		types[nr] = ba->matches[i].type;
+		which[nr++] = i;
 	}
+	if (!nr)
+		choice = -EOPNOTSUPP;
+	else if (buf->exp->ops->select)
+		choice = buf->exp->ops->select(buf->exp, ba->attach, types, nr);
+	if (choice >= (int)nr || choice < -MAX_ERRNO)
+		choice = -EINVAL;
 	trace_barter_choose(buf->id, ba->attach->dev,
-			    choice < 0 ? "none" : ba->matches[choice].type->name,
+			    choice < 0 ? "none" : types[choice]->name,
 			    min(choice, 0));
 	if (choice < 0)
 		return choice;
-	ba->chosen = choice;
+	ba->chosen = which[choice];
 	return 0;
 }
 
@@ -405,6 +414,38 @@ barter_attach_type(struct dma_buf_attachment *attach)
 BARTER_EXPORT(barter_attach_type);
 
 /**
+ * barter_attach_decline - the importer cannot use this type after all
+ * @attach: an attachment, its dma_resv held
+ * @type: one of those that were agreed on
+ *
+ * For an importer whose map call failed, for want of a route, say, and which can
+ * work with another type. Holds until the next invalidate, like a choice.
+ *
+ * Return: 0, -EOPNOTSUPP (the dma-buf is not barter's, or the type is none of those
+ * that were agreed on), -EBUSY (the attachment is mapped or pinned).
+ */
+int barter_attach_decline(struct dma_buf_attachment *attach,
+			  const struct barter_interconnect *type)
+{
+	struct barter_attach *ba = barter_attach_of(attach);
+	const struct barter_offer *offer;
+
+	dma_resv_assert_held(attach->dmabuf->resv);
+
+	if (!ba)
+		return -EOPNOTSUPP;
+	offer = barter_offer_find(ba->matches, ba->nr_matches, type);
+	if (!offer)
+		return -EOPNOTSUPP;
+	if (ba->maps || ba->pinned)
+		return -EBUSY;
+	ba->declined |= 1U << (offer - ba->matches);
+	ba->chosen = -1;
+	return 0;
+}
+BARTER_EXPORT(barter_attach_decline);
+
+/**
  * barter_map_begin - an importer is about to get addresses of a type
  * @attach: an attachment of any dma-buf, its dma_resv held
  * @type: the type of the addresses
@@ -458,6 +499,8 @@ void barter_map_end(struct dma_buf_attachment *attach,
 
 	dma_resv_assert_held(attach->dmabuf->resv);
 
+	if (WARN_ON_ONCE(!ba->maps))
+		return;
 	ba->maps--;
 	WRITE_ONCE(buf->maps, buf->maps - 1);
 	if (!buf->maps)

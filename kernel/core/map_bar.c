@@ -51,6 +51,9 @@ static const char *parse_bdf(const char *text, struct barter_bdf *bdf)
 	if (sscanf(text, "%8x:%2x:%2x.%1x%n", &domain, &bus, &device, &function,
 		   &used) != 4 || !used)
 		return NULL;
+	/* It would take blanks and 0x for parts of a number. */
+	if (strspn(text, "0123456789abcdefABCDEF:.") < used)
+		return NULL;
 	if (device > 0x1f || function > 7)
 		return NULL;
 	bdf->domain = domain;
@@ -141,31 +144,45 @@ module_param_cb(pci_bar_pairs, &pairs_ops, NULL, 0644);
 MODULE_PARM_DESC(pci_bar_pairs,
 		 "Pairs of functions that share device memory without being PF and VF: EXPORTER=IMPORTER,... (PCI addresses). The importer may learn which bytes of the exporter's BARs a buffer is. Holds for attachments made from now on.");
 
-static bool bdf_is(const struct barter_bdf *bdf, struct pci_dev *pdev)
+static bool bdf_is(const struct barter_bdf *a, const struct barter_bdf *b)
 {
-	return bdf->domain == pci_domain_nr(pdev->bus) &&
-	       bdf->bus == pdev->bus->number && bdf->devfn == pdev->devfn;
+	return a->domain == b->domain && a->bus == b->bus && a->devfn == b->devfn;
 }
 
-static bool pair_is_vouched_for(struct pci_dev *exporter,
-				struct pci_dev *importer)
+/* The exporter may have left the bus: what it was called is asked of the buffer. */
+static bool pair_is_vouched_for(const struct barter_buf *buf,
+				struct pci_dev *pdev)
 {
+	const struct barter_bdf exporter = {
+		.domain = buf->domain,
+		.bus = buf->bus,
+		.devfn = buf->devfn,
+	};
+	const struct barter_bdf importer = {
+		.domain = pci_domain_nr(pdev->bus),
+		.bus = pdev->bus->number,
+		.devfn = pdev->devfn,
+	};
 	bool found = false;
 	unsigned int i;
 
 	spin_lock(&pairs_lock);
 	for (i = 0; i < nr_pairs && !found; i++)
-		found = bdf_is(&pairs[i].exporter, exporter) &&
-			bdf_is(&pairs[i].importer, importer);
+		found = bdf_is(&pairs[i].exporter, &exporter) &&
+			bdf_is(&pairs[i].importer, &importer);
 	spin_unlock(&pairs_lock);
 	return found;
 }
 
-static bool belong_together(struct pci_dev *exporter, struct pci_dev *importer)
+static bool belong_together(const struct barter_buf *buf,
+			    struct pci_dev *importer)
 {
+	struct pci_dev *exporter = buf->pdev;
+
+	/* The PF is only compared: it may be gone, like its VF. */
 	return exporter == importer ||
 	       (exporter->is_virtfn && pci_physfn(exporter) == importer) ||
-	       pair_is_vouched_for(exporter, importer);
+	       pair_is_vouched_for(buf, importer);
 }
 
 static int barter_pci_bar_match(const struct barter_match *match)
@@ -176,7 +193,7 @@ static int barter_pci_bar_match(const struct barter_match *match)
 	u64 share = 0;
 	int ret;
 
-	if (!dev_is_pci(dev) || !belong_together(match->pdev, to_pci_dev(dev)))
+	if (!dev_is_pci(dev) || !belong_together(ba->buf, to_pci_dev(dev)))
 		return BARTER_MATCH_SKIP;
 	if (!importer || !importer->share)
 		return -EINVAL;

@@ -21,6 +21,7 @@
 #include <linux/pci.h>
 #include <linux/rbtree.h>
 #include <linux/sched/signal.h>
+#include <linux/sizes.h>
 #include <linux/slab.h>
 
 #include "priv.h"
@@ -32,7 +33,13 @@
 /* How many devices an importer lists at most. */
 #define BARTER_DOMAIN_DEVICES	64
 
-/* Pages looked at between two chances for others to run. */
+/* How many maps an attachment has at most. */
+#define BARTER_DOMAIN_MAPS	64
+
+/* Bytes mapped or unmapped between two chances for others to run. */
+#define BARTER_DOMAIN_BATCH	SZ_1G
+
+/* Pages looked at in between. */
 #define BARTER_PROBE_BATCH	1024
 
 /**
@@ -207,34 +214,83 @@ static int barter_domain_unused(struct iommu_domain *domain, unsigned long iova,
 	return 0;
 }
 
-/* One unmap of it all: the IOMMU's cache is told once. */
+/*
+ * Whatever is left of a range, page by page: an IOMMU driver that fails in the
+ * middle may leave translations and not say so, and one that finds a hole may stop
+ * there. Asking for more than a page at a hole is no option either, as drivers then
+ * round up to what a whole table covers.
+ */
+static void barter_domain_sweep(struct iommu_domain *domain, unsigned long iova,
+				u64 length)
+{
+	u64 done = 0;
+
+	while (done < length) {
+		size_t unmapped = 0;
+
+		if (iommu_iova_to_phys(domain, iova + done))
+			unmapped = iommu_unmap(domain, iova + done, PAGE_SIZE);
+		done += max_t(size_t, unmapped, PAGE_SIZE);
+		cond_resched();
+	}
+}
+
+/* All of it, and the IOMMU's cache is told once. */
 static void barter_domain_clear(struct iommu_domain *domain, unsigned long iova,
 				u64 length)
 {
-	if (length)
-		iommu_unmap(domain, iova, length);
+	struct iommu_iotlb_gather gather;
+	u64 done = 0;
+
+	iommu_iotlb_gather_init(&gather);
+	while (done < length) {
+		size_t part = min_t(u64, length - done, BARTER_DOMAIN_BATCH);
+		size_t unmapped = iommu_unmap_fast(domain, iova + done, part,
+						   &gather);
+
+		/* More is the rest of a large page, less that somebody was there. */
+		if (unmapped < part)
+			break;
+		done += unmapped;
+		cond_resched();
+	}
+	iommu_iotlb_sync(domain, &gather);
+	if (done < length)
+		barter_domain_sweep(domain, iova + done, length - done);
 }
 
 static int barter_domain_fill(struct barter_buf *buf,
 			      const struct barter_domain_request *req)
 {
+	u64 pos = 0, part;
 	u32 i;
 	int ret;
 
 	for (i = 0; i < buf->ranges->nr; i++) {
 		const struct barter_run *run = &buf->ranges->runs[i];
 
-		ret = fatal_signal_pending(current) ? -EINTR :
-			iommu_map(req->domain, req->iova + run->pos,
-				  buf->bar_start + run->offset, run->length,
-				  req->prot | IOMMU_MMIO, GFP_KERNEL_ACCOUNT);
-		if (ret) {
-			barter_domain_clear(req->domain, req->iova, run->pos);
-			return ret;
+		for (; pos < run->pos + run->length; pos += part) {
+			part = min_t(u64, run->pos + run->length - pos,
+				     BARTER_DOMAIN_BATCH);
+			ret = fatal_signal_pending(current) ? -EINTR :
+				iommu_map(req->domain, req->iova + pos,
+					  buf->bar_start + run->offset +
+					  (pos - run->pos), part,
+					  req->prot | IOMMU_MMIO,
+					  GFP_KERNEL_ACCOUNT);
+			if (ret)
+				goto err_clear;
+			cond_resched();
 		}
-		cond_resched();
 	}
 	return 0;
+
+err_clear:
+	barter_domain_clear(req->domain, req->iova, pos);
+	/* Where it would be refused twice, nothing of a failed part is left. */
+	if (!barter_domain_refuses_twice(req->domain))
+		barter_domain_sweep(req->domain, req->iova + pos, part);
+	return ret;
 }
 
 static int barter_domain_match(const struct barter_match *match)
@@ -259,7 +315,9 @@ BARTER_EXPORT(barter_iommu_domain);
  * revoking call does; the importer may do so itself, in that callback. DMA that
  * runs all the same is stopped by the IOMMU and reported by it. After the restore
  * the importer hears restored(), unmaps what is left of the old map and maps anew.
- * An attachment may have several maps. What is left at detach is unmapped then.
+ * An attachment may have up to 64 maps. What is left at detach is unmapped then.
+ *
+ * Meanwhile nobody else maps or unmaps anything in this range of the domain.
  *
  * The route of each device listed is checked and goes through the host bridge, or
  * the map is refused.
@@ -268,12 +326,13 @@ BARTER_EXPORT(barter_iommu_domain);
  * barter_map_begin() says, or
  * -EINVAL: @request is malformed, the address is misaligned, or a listed device is
  * not attached to the domain;
- * -EPERM: the domain is the DMA API's or iommufd's;
+ * -EPERM: the domain is the DMA API's or, where the kernel tells (6.15), iommufd's;
  * -EXDEV: no route for a listed device, or none listed without
  * BARTER_DOMAIN_UNCHECKED;
  * -EADDRINUSE: something is mapped there already, or the address is reserved;
  * -ERANGE, -EOVERFLOW: outside of what the domain can address;
  * -EOPNOTSUPP: the domain has no page size that fits;
+ * -ENOSPC: the attachment has 64 maps;
  * -ENOMEM, -EINTR, or what the IOMMU driver gives.
  */
 struct barter_domain_map *
@@ -292,7 +351,8 @@ barter_domain_map(struct dma_buf_attachment *attach,
 	ba = attach->priv;
 	buf = ba->buf;
 
-	ret = barter_domain_check(request, buf->ranges->length);
+	ret = ba->nr_domain_maps < BARTER_DOMAIN_MAPS ?
+		barter_domain_check(request, buf->ranges->length) : -ENOSPC;
 	for (i = 0; !ret && i < request->nr_devices; i++)
 		ret = barter_domain_check_device(buf, request,
 						 request->devices[i]);
@@ -316,6 +376,7 @@ barter_domain_map(struct dma_buf_attachment *attach,
 		goto err_release;
 
 	list_add_tail(&map->node, &ba->domain_maps);
+	ba->nr_domain_maps++;
 	trace_barter_map(buf->id, attach->dev, buf->ranges->nr, 0);
 	return map;
 
@@ -354,10 +415,13 @@ static void barter_domain_drop(struct barter_attach *ba,
 void barter_domain_unmap(struct dma_buf_attachment *attach,
 			 struct barter_domain_map *map)
 {
+	struct barter_attach *ba = attach->priv;
+
 	dma_resv_assert_held(attach->dmabuf->resv);
 
-	barter_domain_drop(attach->priv, map);
+	barter_domain_drop(ba, map);
 	list_del(&map->node);
+	ba->nr_domain_maps--;
 	kfree(map);
 }
 BARTER_EXPORT(barter_domain_unmap);

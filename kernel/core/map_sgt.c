@@ -288,10 +288,12 @@ void barter_sgt_unmap(struct barter_attach *ba, struct sg_table *sgt,
 	kfree(bs);
 }
 
-/* Whoever cannot take device memory gets no address of it. */
+/* For whoever does DMA, and takes device memory. */
 static int barter_sgt_match(const struct barter_match *match)
 {
-	return match->attach->peer2peer ? 0 : BARTER_MATCH_SKIP;
+	const struct dma_buf_attachment *attach = match->attach;
+
+	return attach->peer2peer && attach->dev->dma_mask ? 0 : BARTER_MATCH_SKIP;
 }
 
 struct barter_interconnect barter_sgt = {

@@ -106,7 +106,10 @@ struct barter_buf {
  * @pinned: before 7.1, and only between pin and unpin
  * @chosen: which of @matches is in use; -1 before the first map or pin, and after
  *	an invalidate
+ * @declined: bits of @matches that the importer will not have before the next
+ *	invalidate
  * @domain_maps: mappings into domains; see map_domain.c
+ * @nr_domain_maps: how many
  */
 struct barter_attach {
 	struct barter_buf *buf;
@@ -120,7 +123,9 @@ struct barter_attach {
 	u32 maps;
 	bool pinned;
 	int chosen;
+	u32 declined;
 	struct list_head domain_maps;
+	u32 nr_domain_maps;
 };
 
 /* Reasons that end a buffer for ever. */

@@ -13,8 +13,9 @@
  *	wait	for those fences and for every unmap
  *	zap	CPU mappings; whoever faulted before the mark is gone now
  *
- * and only then returns. A restore removes a reason and tells nobody: importers
- * map again at their next use, CPU mappings fault back in.
+ * and only then returns. A restore removes a reason and invalidates nothing:
+ * importers map again at their next use, or when restored() tells them to; CPU
+ * mappings fault back in.
  *
  * A wait that a fatal signal ends leaves the buffers marked, under a reason of
  * its own (INTERRUPTED), which the next revoke that comes to its end removes.
@@ -81,6 +82,7 @@ void barter_revoke_notify(struct barter_buf *buf)
 
 		barter_domain_revoke(ba);
 		ba->chosen = -1;
+		ba->declined = 0;
 	}
 }
 

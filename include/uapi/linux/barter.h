@@ -164,7 +164,7 @@ struct barter_range {
 #define BARTER_NAME_LENGTH	64
 #define BARTER_TEXT_LENGTH	160
 #define BARTER_TYPE_LENGTH	32
-#define BARTER_TYPES_LENGTH	128
+#define BARTER_TYPES_LENGTH	256
 
 /* Importers that BARTER_IOC_INFO lists at most. */
 #define BARTER_MAX_INFO_IMPORTERS	64
