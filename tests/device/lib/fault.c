@@ -271,6 +271,8 @@ static void take(struct fault_state *s, const struct fault_call *c)
 	s->buffers[n] = 0;
 	count_vmas(s);
 	forget(s->buffers, "buffer ", " ");
+	/* What an attachment has agreed on stays so until a revoke. */
+	forget(s->buffers, "    interconnect ", " ");
 	forget(s->buffers, "  mmaps", c->moves ? "\n" : "f\n");
 	if (c->moves) {
 		forget(s->buffers, " generation ", "\n");
