@@ -368,11 +368,12 @@ struct barter_attach *barter_attach_of(struct dma_buf_attachment *attach)
  *
  * As dma_buf_dynamic_attach(), which an importer with a device may use as well.
  * dma_buf_detach() ends it. A dma-buf that is not barter's works like with
- * dma_buf_dynamic_attach(), if there is a device. Context: may sleep; no dma_resv
- * held.
+ * dma_buf_dynamic_attach(), if there is a device and the importer offers sgt; its
+ * exporter, which may map it in there, is not asked otherwise. Context: may sleep;
+ * no dma_resv held.
  *
  * Return: the attachment, or an ERR_PTR: -EOPNOTSUPP (nothing that both sides can
- * work with, or a foreign dma-buf and no device), -EBADFD (dead), -ENODEV (module
+ * work with, or a foreign dma-buf and no device or no sgt), -EBADFD (dead), -ENODEV (module
  * on its way out), -ENOMEM, or what a match callback refused with.
  */
 struct dma_buf_attachment *barter_attach(struct dma_buf *dmabuf,
@@ -380,7 +381,9 @@ struct dma_buf_attachment *barter_attach(struct dma_buf *dmabuf,
 					 const struct barter_importer *importer,
 					 void *priv)
 {
-	if (!dev && !barter_buf_from_dmabuf(dmabuf))
+	if (!barter_buf_from_dmabuf(dmabuf) &&
+	    (!dev || !barter_offer_find(importer->offers, importer->nr_offers,
+					&barter_sgt)))
 		return ERR_PTR(-EOPNOTSUPP);
 	return dma_buf_dynamic_attach(dmabuf, dev ?: barter_no_device,
 				      importer->ops, priv);
