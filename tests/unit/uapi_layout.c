@@ -6,6 +6,7 @@
  * 64 and 32 bits. A number here changes only before the first release; from
  * then on structures grow at the end.
  */
+#include <linux/barter-pf.h>
 #include <linux/barter.h>
 
 #include <stddef.h>
@@ -139,3 +140,21 @@ HOLDS(BARTER_WHY_BRIDGES_DIFFER == 8);
 HOLDS(BARTER_WHY_DMA_MASK == 9);
 HOLDS(BARTER_WHY_KERNEL_REFUSED == 10);
 HOLDS(BARTER_WHY_NO_HOST_BRIDGE == 11);
+
+HOLDS(sizeof(struct barter_pf_plane) == 16);
+HOLDS(sizeof(struct barter_pf_set) == 56);
+AT(barter_pf_set, dmabuf_fd, 8);
+AT(barter_pf_set, height, 20);
+AT(barter_pf_set, planes, 24);
+HOLDS(sizeof(struct barter_pf_clear) == 8);
+HOLDS(sizeof(struct barter_pf_frame) == 56);
+AT(barter_pf_frame, user, 8);
+AT(barter_pf_frame, out_state, 24);
+AT(barter_pf_frame, out_length, 40);
+HOLDS(sizeof(struct barter_pf_status) == 96);
+AT(barter_pf_status, pieces, 8);
+AT(barter_pf_status, nr_pieces, 16);
+AT(barter_pf_status, out_domain, 40);
+AT(barter_pf_status, __reserved, 46);
+AT(barter_pf_status, out_generation, 48);
+AT(barter_pf_status, out_dark_frames, 88);
