@@ -93,5 +93,6 @@ int run_info(const struct command *command, int argc, char **argv);
 int run_topo(const struct command *command, int argc, char **argv);
 int run_peek(const struct command *command, int argc, char **argv);
 int run_poke(const struct command *command, int argc, char **argv);
+int run_scanout(const struct command *command, int argc, char **argv);
 
 #endif /* BARTER_CLI_H */

@@ -112,6 +112,32 @@ const struct command commands[] = {
 "  --fd FD    an open dma-buf fd instead of a device\n"
 "  --width N  write 1, 2, 4 or 8 bytes at a time\n",
 		.run = run_poke,
+	}, {
+		.name = "scanout",
+		.arguments = "[--json] [--all] [--set FD --size WIDTHxHEIGHT "
+			     "[--format F] [--stride N[,N]] [--offset N[,N]] "
+			     "| --clear] [-o FILE] PF",
+		.summary = "a VF's buffer as the picture of its PF (barter-pf)",
+		.help =
+"Shows how the picture of PF stands, or sets it, or writes what the screen\n"
+"shows. PF is the PCI address of a device bound to barter-pf. The picture\n"
+"stays until --clear or another --set; while the buffer is revoked it is\n"
+"black. Numbers are decimal or 0x..., and may end in K, M or G.\n\n"
+"  --set FD      an open dma-buf fd of a VF of this PF\n"
+"  --size WxH    pixels; both even for NV12\n"
+"  --format F    XRGB8888 (the default), RGB565, NV12\n"
+"  --stride N    bytes from one row to the next; for NV12 one for each plane.\n"
+"                Default: rows one behind the other\n"
+"  --offset N    where in the buffer the picture begins; for NV12 one for each\n"
+"                plane. Default: 0, the second plane behind the first\n"
+"  --clear       no picture: let go of the buffer\n"
+"  -o FILE       write what is shown as PNG, or as PPM if FILE ends in .ppm.\n"
+"                NV12 is taken as BT.601 with limited range\n"
+"  --all         every piece in PF's memory, not only the first ones\n"
+"  --json        for programs\n\n"
+"Example: barter export 02:00.0 2 1M+600K 0+600K -- sh -c \\\n"
+"         'barter scanout 01:00.0 --set $BARTER_FD --size 640x480 -o x.png'\n",
+		.run = run_scanout,
 	},
 	{ .name = NULL },
 };

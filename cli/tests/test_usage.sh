@@ -54,15 +54,33 @@ wrong peek --raw --json 01:00.0 2 0
 wrong poke 01:00.0 2 0
 wrong poke --width 1 01:00.0 2 0 256
 wrong poke 01:00.0 2 0 nonsense
+wrong scanout
+wrong scanout nonsense
+wrong scanout 01:00.0 02:00.0
+wrong scanout 01:00.0 --set 3
+wrong scanout 01:00.0 --set x --size 4x4
+wrong scanout 01:00.0 --size 4x4
+wrong scanout 01:00.0 --format NV12
+wrong scanout 01:00.0 --set 3 --size 4
+wrong scanout 01:00.0 --set 3 --size 0x4
+wrong scanout 01:00.0 --set 3 --size 4x4x
+wrong scanout 01:00.0 --set 3 --size 4x4 --format RGB888
+wrong scanout 01:00.0 --set 3 --size 4x4 --stride x
+wrong scanout 01:00.0 --set 3 --size 4x4 --stride 16,16
+wrong scanout 01:00.0 --set 3 --size 4x4 --format NV12 --offset 0,
+wrong scanout 01:00.0 --set 3 --size 4x4 --stride 4G
+wrong scanout 01:00.0 --set 3 --size 4x4 --clear
+wrong scanout 01:00.0 --clear -o x.png
+wrong scanout 01:00.0 --json -o x.png
 
 ok "--version names META's version" run 0 --version
 ok "--version says $(sed -n 's/^VERSION=//p' "$root/META")" \
 	out_has "barter $(sed -n 's/^VERSION=//p' "$root/META")"
 ok "help" run 0 help
-for command in list doctor bind unbind export info topo peek poke; do
+for command in list doctor bind unbind export info topo peek poke scanout; do
 	ok "help names $command" out_has "  $command"
 done
-for command in list doctor bind unbind export info topo peek poke; do
+for command in list doctor bind unbind export info topo peek poke scanout; do
 	ok "help $command" run 0 help "$command"
 	ok "help $command shows its usage" out_has "usage: barter $command"
 	ok "$command --help is the same" run 0 "$command" --help
