@@ -18,6 +18,10 @@
 /* Several importers may map the same pages at once, so that no map owns caches. */
 #define FOREIGN_DMA_ATTRS	DMA_ATTR_SKIP_CPU_SYNC
 
+static unsigned int foreign_attaches;
+module_param(foreign_attaches, uint, 0444);
+MODULE_PARM_DESC(foreign_attaches, "Times that somebody attached to one of these dma-bufs");
+
 struct foreign {
 	unsigned int npages;
 	struct page *pages[] __counted_by(npages);
@@ -52,6 +56,13 @@ static struct foreign *foreign_alloc(unsigned int npages)
 		}
 	}
 	return foreign;
+}
+
+static int foreign_attach(struct dma_buf *dmabuf,
+			  struct dma_buf_attachment *attach)
+{
+	WRITE_ONCE(foreign_attaches, foreign_attaches + 1);
+	return 0;
 }
 
 /* One entry for each page, so that importers meet more than one segment. */
@@ -106,6 +117,7 @@ static void foreign_release(struct dma_buf *dmabuf)
 }
 
 static const struct dma_buf_ops foreign_ops = {
+	.attach = foreign_attach,
 	.map_dma_buf = foreign_map,
 	.unmap_dma_buf = foreign_unmap,
 	.mmap = foreign_mmap,

@@ -22,12 +22,13 @@
 #define DEBUGFS		"/sys/kernel/debug/"
 #define FAULT_MOST	20000
 #define FAULT_ERRNOS	8
-#define NR_MODULES	5
+#define NR_MODULES	6
 
 bool (*fault_witness)(void);
 
 static const char *const modules[NR_MODULES] = {
-	"barter", "barter_vfio_pci", "barter_dma", "barter_test", "vfio",
+	"barter", "barter_vfio_pci", "barter_dma", "barter_pf", "barter_test",
+	"vfio",
 };
 
 /*

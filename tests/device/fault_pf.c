@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Copyright (c) 2026 the barter developers
+ *
+ * The sample PF without memory, as fault does it: a picture is set or the one before
+ * stays; a frame comes or does not. For machine vram, on kernels with fail-nth.
+ */
+#define _GNU_SOURCE
+#include <stdlib.h>
+
+#include "lib/fault.h"
+#include "lib/lend.h"
+#include "lib/pf.h"
+
+static void lend(void)
+{
+	lent = pieces_export(&mem);
+	if (lent < 0)
+		tap_bail("export: %s", strerror(-lent));
+}
+
+static int call_set(void)
+{
+	struct barter_pf_set set = picture(1, lent);
+
+	return pf_set(pf, &set);
+}
+
+/* Set, and shown as soon as a frame is asked for. */
+static bool whole_set(int ret)
+{
+	(void)ret;
+	return pf_looks(pf) == BARTER_PF_LIVE &&
+		pf_status(pf).out_format == BARTER_PF_RGB565 && !pf_clear(pf);
+}
+
+static struct barter_pf_status was;
+
+static void lend_and_show(void)
+{
+	struct barter_pf_set set;
+
+	lend();
+	set = picture(1, lent);
+	set.width -= 2;
+	if (pf_set(pf, &set))
+		tap_bail("set");
+	was = pf_status(pf);
+}
+
+/* What was there before is there still, unless the call went through. */
+static bool whole_replaced(int ret)
+{
+	struct barter_pf_set set = picture(1, lent);
+	bool fine = pf_looks(pf) == BARTER_PF_LIVE;
+
+	(void)ret;
+	set.width -= 2;
+	return fine && !pf_set(pf, &set);
+}
+
+static void clear_and_close(void)
+{
+	if (pf_status(pf).out_width != was.out_width ||
+	    pf_status(pf).out_state != BARTER_PF_LIVE)
+		tap_bail("the picture from before has gone");
+	pf_clear(pf);
+	lend_close();
+}
+
+static void lend_and_set(void)
+{
+	lend();
+	if (call_set())
+		tap_bail("set");
+}
+
+static void clear(void)
+{
+	pf_clear(pf);
+	lend_close();
+}
+
+static int call_frame(void)
+{
+	int ret = pf_looks(pf);
+
+	return ret == BARTER_PF_LIVE ? 0 : ret < 0 ? ret : -EIO;
+}
+
+static int call_status(void)
+{
+	struct barter_range at[PIECES];
+	struct barter_pf_status s = {
+		.size = sizeof(s), .pieces = (uintptr_t)at, .nr_pieces = PIECES,
+	};
+
+	return pf_call(pf, BARTER_PF_IOC_STATUS, &s);
+}
+
+/* Revoke and restore are made in one call, so both may find no memory. */
+static int call_off_and_on(void)
+{
+	return dev_set_memory(&mem, false) ?: dev_set_memory(&mem, true);
+}
+
+static bool whole_again(int ret)
+{
+	(void)ret;
+	return pf_looks(pf) == BARTER_PF_LIVE;
+}
+
+static void sweeps(void)
+{
+	const struct fault_call calls[] = {
+		{ .name = "set", .before = lend, .call = call_set,
+		  .whole = whole_set, .after = lend_close, .least = 3, .fails = 3 },
+		{ .name = "set in place of another", .before = lend_and_show,
+		  .call = call_set, .whole = whole_replaced,
+		  .after = clear_and_close, .least = 3, .fails = 3, .moves = true },
+		{ .name = "frame", .before = lend_and_set, .call = call_frame,
+		  .after = clear, .least = 1, .fails = 1 },
+		{ .name = "status", .before = lend_and_set, .call = call_status,
+		  .after = clear, .least = 1, .fails = 1 },
+		{ .name = "memory off and on", .before = lend_and_set,
+		  .call = call_off_and_on, .whole = whole_again,
+		  .after = clear, .moves = true },
+	};
+
+	lend();
+	if (pf_show(1, lent, SEED) || pf_clear(pf))
+		tap_bail("show");
+	lend_close();
+	for (unsigned int i = 0; i < sizeof(calls) / sizeof(*calls); i++)
+		fault_sweep(&calls[i]);
+}
+
+int main(void)
+{
+	pf_begin();
+	fixture_close();
+	lend_begin();
+	CASE_LIMIT(sweeps, 300);
+	return lend_end();
+}
