@@ -8,6 +8,7 @@
 #include "engine.h"
 #include "guard.h"
 #include "holder.h"
+#include "program.h"
 #include "report.h"
 
 #include <fcntl.h>

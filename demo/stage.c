@@ -8,14 +8,12 @@
 #include "stage.h"
 #include "guard.h"
 #include "holder.h"
+#include "program.h"
 #include "report.h"
 
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 int picture_in_memory(const struct stage *stage)
 {
@@ -70,32 +68,6 @@ int host_sha256(const struct stage *stage, char text[65])
 		return -1;
 	got = fscanf(pipe, "%64[0-9a-f]", text);
 	return pclose(pipe) || got != 1 || strlen(text) != 64 ? -1 : 0;
-}
-
-int run_program(char *const *argv)
-{
-	extern char **environ;
-	pid_t child;
-	int status;
-
-	fflush(NULL);
-	if (posix_spawnp(&child, argv[0], NULL, NULL, argv, environ))
-		return -1;
-	if (waitpid(child, &status, 0) != child || !WIFEXITED(status))
-		return -1;
-	return WEXITSTATUS(status);
-}
-
-static const char *from_environment(const char *name)
-{
-	const char *value = getenv(name);
-
-	if (!value) {
-		fprintf(stderr, "demo: %s is not set: run this by \"make demo\"\n",
-			name);
-		exit(1);
-	}
-	return value;
 }
 
 static void look_at_frame(const struct stage *stage)

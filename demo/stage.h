@@ -55,7 +55,5 @@ int picture_at_holder(const struct stage *stage);
 int buffer_state(const struct stage *stage, char *reasons, size_t length);
 /* SHA-256 of the whole BAR as the host sees it, from outside the machine. */
 int host_sha256(const struct stage *stage, char text[65]);
-/* Run a program and wait: its exit status, or -1. */
-int run_program(char *const *argv);
 
 #endif /* DEMO_STAGE_H */
