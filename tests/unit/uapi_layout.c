@@ -52,12 +52,12 @@ AT(barter_info, out_nr_importers, 172);
 AT(barter_info, importers, 176);
 
 HOLDS(BARTER_MAX_INFO_IMPORTERS == 64);
-HOLDS(sizeof(struct barter_importer_info) == 232);
+HOLDS(sizeof(struct barter_importer_info) == 360);
 AT(barter_importer_info, name, 0);
 AT(barter_importer_info, types, 64);
-AT(barter_importer_info, type, 192);
-AT(barter_importer_info, maps, 224);
-AT(barter_importer_info, __reserved, 228);
+AT(barter_importer_info, type, 320);
+AT(barter_importer_info, maps, 352);
+AT(barter_importer_info, __reserved, 356);
 
 HOLDS(sizeof(struct barter_route) == 200);
 AT(barter_route, size, 0);
