@@ -5,6 +5,9 @@
  * Peer-to-peer DMA by edu's engine behind the IOMMU: the right bytes at the
  * right places, also as the host sees the memory, and none after a revoke has
  * returned.
+ *
+ * "domain" has edu's driver use an IOMMU domain of its own, into which barter maps
+ * the buffers; all else is the same.
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -17,6 +20,7 @@
 #include "lib/edu.h"
 #include "lib/fixture.h"
 #include "lib/host.h"
+#include "lib/tester.h"
 
 #define SEED	51
 
@@ -29,6 +33,16 @@ static const struct vfio_region_dma_range ranges[] = {
 static uint8_t data[LENGTH] __attribute__((aligned(4096)));
 
 static int edu = -1;
+static bool own_domain;
+
+/* What debugfs says that the only attachment works with. */
+static bool works_with(const char *text)
+{
+	char line[80];
+
+	snprintf(line, sizeof(line), "    interconnect %s\n", text);
+	return file_has(BUFFERS, line);
+}
 
 static void moves_out_of_both_ranges(void)
 {
@@ -166,6 +180,60 @@ static void segments(void)
 	close(edu);
 	buf_info(fd, &info);
 	is(info.out_attachments + info.out_maps, 0, "none after it is closed");
+	close(fd);
+}
+
+static void agreed_interconnect(void)
+{
+	int fd = buf_export(&mem, BAR, ranges, 2);
+
+	edu = edu_open();
+	need(fd >= 0 && edu >= 0 && !edu_import(edu, fd), "import");
+	ok(works_with(own_domain ? "none of iommu-domain,sgt" : "none of sgt"),
+	   "nothing is chosen before the first map");
+	is_errno(edu_read(edu, 0, data, 8), 0, "read");
+	ok(works_with(own_domain ? "iommu-domain of iommu-domain,sgt" :
+				   "sgt of sgt"), "chosen with the map");
+	if (own_domain)
+		is(edu_status(edu).out_segments, 1, "one piece, though scattered");
+	dev_set_memory(&mem, false);
+	ok(works_with(own_domain ? "none of iommu-domain,sgt" : "none of sgt"),
+	   "until the revoke");
+	dev_set_memory(&mem, true);
+	close(edu);
+	close(fd);
+}
+
+/*
+ * Two buffers at a time, one of somebody else's: it has addresses of the DMA API,
+ * and with a domain of its own the engine goes to and fro between the two.
+ */
+static void a_foreign_buffer_between(void)
+{
+	uint8_t *memory, got[64];
+	int fd = buf_export(&mem, BAR, ranges, 2);
+	int foreign = tester_foreign(), other = edu_open(), round;
+
+	edu = edu_open();
+	need(fd >= 0 && foreign >= 0 && edu >= 0 && other >= 0, "two buffers");
+	memory = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, foreign, 0);
+	need(memory != MAP_FAILED, "map the foreign one");
+	is_errno(edu_import(edu, fd), 0, "import barter's");
+	is_errno(edu_import(other, foreign), 0, "import the foreign one");
+	for (round = 0; round < 2; round++) {
+		fill(bar + 5 * MIB, SEED + round, 0, sizeof(got));
+		fill(memory, SEED + 2 + round, 0, sizeof(got));
+		is_errno(edu_read(edu, 0, got, sizeof(got)), 0, "barter's");
+		is(differs(got, SEED + round, 0, sizeof(got)), -1, "its bytes");
+		is_errno(edu_read(other, 0, got, sizeof(got)), 0, "the foreign");
+		is(differs(got, SEED + 2 + round, 0, sizeof(got)), -1, "its bytes");
+	}
+	is(edu_status(edu).out_maps + edu_status(other).out_maps, 2,
+	   "mapped once each");
+	munmap(memory, PAGE);
+	close(other);
+	close(foreign);
+	close(edu);
 	close(fd);
 }
 
@@ -477,11 +545,16 @@ static void through_close(void)
 	is(bad, 0, "close: %d rounds", round);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	char sum[65];
+	int ret;
 
 	fixture_open();
+	own_domain = argc > 1 && !strcmp(argv[1], "domain");
+	ret = edu_own_domain(own_domain);
+	if (ret)
+		tap_bail("edu's driver in the other domain: %s", strerror(-ret));
 	edu = edu_open();
 	if (edu < 0)
 		tap_bail("/dev/barter-dma0: %s", strerror(-edu));
@@ -493,6 +566,8 @@ int main(void)
 	CASE(any_offset_and_length);
 	CASE(importer_refusals);
 	CASE(segments);
+	CASE(agreed_interconnect);
+	CASE(a_foreign_buffer_between);
 	CASE(import_while_revoked);
 	CASE(dead_buffer);
 	CASE(through_memory_off);
@@ -501,5 +576,6 @@ int main(void)
 	CASE(through_hot_reset);
 	CASE(through_sysfs_reset);
 	CASE_LIMIT(through_close, 90);
+	edu_own_domain(false);
 	return tap_done();
 }

@@ -11,13 +11,26 @@
 #include <fcntl.h>
 #include <sys/ioctl.h>
 
+#include "pci.h"
 #include "tap.h"
+#include "tester.h"
 
 int edu_open(void)
 {
 	int fd = open("/dev/barter-dma0", O_RDWR | O_CLOEXEC);
 
 	return fd < 0 ? -errno : fd;
+}
+
+int edu_own_domain(bool own)
+{
+	int ret;
+
+	ret = sysfs_write(own ? "1" : "0",
+			  "/sys/module/barter_dma/parameters/own_domain");
+	if (!ret)
+		ret = pci_unbind(edu_bdf());
+	return ret ?: pci_bind(edu_bdf(), "barter-dma");
 }
 
 int edu_import(int edu, int dmabuf)

@@ -8,6 +8,7 @@
 #define TESTS_EDU_H
 
 #include <linux/barter-dma.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,6 +16,11 @@
 
 /* The device file, or -errno. */
 int edu_open(void);
+/*
+ * Bind edu's driver anew, with an IOMMU domain of its own or with the kernel's.
+ * 0 or -errno.
+ */
+int edu_own_domain(bool own);
 int edu_import(int edu, int dmabuf);
 /* 0 or -errno; @done may be NULL. */
 int edu_copy(int edu, uint32_t flags, uint64_t offset, void *user, size_t n,

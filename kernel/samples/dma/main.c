@@ -2,48 +2,24 @@
 /*
  * Copyright (c) 2026 the barter developers
  *
- * barter-dma: the smallest correct importer of memory that can be taken back.
+ * barter-dma: a sample importer, for the DMA engine of QEMU's edu device.
  *
- * It drives the DMA engine of QEMU's edu device and moves bytes between a
- * dma-buf and the caller's memory (ABI: <uapi/linux/barter-dma.h>). It knows
- * nothing of barter: dma-buf's own calls are all that an importer needs. The two
- * BARTER_ macros stand for what is spelt differently on different kernels,
- * MODULE_IMPORT_NS() and the name of the invalidate callback.
+ * It moves bytes between a dma-buf and the caller's memory (ABI:
+ * <uapi/linux/barter-dma.h>). Here is what has little to do with importing: the
+ * device, the engine, the character device. How a buffer becomes addresses is in
+ * sgt.c, with dma-buf's own calls, and in domain.c, for a driver with an IOMMU
+ * domain of its own; the module parameter own_domain says which. Begin with sgt.c.
  *
- * What an importer owes the exporter, and where it is done here:
- *
- *  - say that it can take device memory and give it back	import_ops
- *  - map late, under the buffer's dma_resv, for the direction
- *    that is needed, after the exporter's own fences		import_begin()
- *  - let the device use an address only while that is
- *    visible to invalidate					import_begin(), import_end()
- *  - on invalidate wait for the DMA that runs, then unmap	import_invalidate()
- *  - never report DMA as over that may still run		edu_transfer()
- *  - leave before the device's driver does			edu_remove()
- *
- * An exporter that waits for an invalidated mapping may hold mmap_lock or a
- * device_lock, and user space may be stopped. So nothing that happens between
- * invalidate and unmap may need one of these. Here it needs nothing at all:
- * whoever completes import->idle takes no lock and touches no user memory from
- * import_begin() to import_end().
- *
- * Locks, outermost first:
- *
- *	edu->lock	one user of the engine at a time; imports come and go;
- *			@gone, @stuck. Never held while user memory is touched.
- *	dma_resv	of the imported buffer: import->sgt and @dir
- *
- * invalidate comes with the dma_resv held, so it must not take edu->lock.
+ * Locks are listed in edu.h.
  */
-#include <linux/completion.h>
+#include "edu.h"
+
 #include <linux/dma-buf.h>
 #include <linux/dma-mapping.h>
 #include <linux/dma-resv.h>
 #include <linux/idr.h>
 #include <linux/io-64-nonatomic-lo-hi.h>
 #include <linux/iopoll.h>
-#include <linux/kref.h>
-#include <linux/miscdevice.h>
 #include <linux/module.h>
 #include <linux/overflow.h>
 #include <linux/pci.h>
@@ -63,7 +39,6 @@
 
 /* edu's own memory, as its engine sees it; the last byte is never used. */
 #define EDU_MEMORY		0x40000
-#define EDU_CHUNK		2048
 
 #define EDU_POLL_US		1000
 #define EDU_DEADLINE_US		(5 * USEC_PER_SEC)	/* 100 ms is normal */
@@ -74,39 +49,9 @@ static unsigned int dma_bits = 64;
 module_param(dma_bits, uint, 0444);
 MODULE_PARM_DESC(dma_bits, "Address bits of the engine; QEMU's edu has 28 unless told otherwise by its dma_mask property (default: 64)");
 
-/* One edu device. Lives until it is unbound and the last file is closed. */
-struct edu {
-	struct kref ref;
-	struct mutex lock;
-	struct list_head imports;	/* import->node of those attached */
-	bool gone;			/* the driver is unbound */
-	bool stuck;			/* the engine failed, its DMA is cut off */
-
-	struct pci_dev *pdev;		/* these four until @gone */
-	void __iomem *regs;
-	void *bounce;
-	dma_addr_t bounce_dma;
-
-	struct miscdevice misc;
-	int id;
-	char name[24];
-};
-
-/* One open file. */
-struct import {
-	struct edu *edu;
-	struct list_head node;
-	struct dma_buf_attachment *attach; /* edu->lock; NULL: none, or gone */
-	u64 length;			/* of the buffer; 0 before there is one */
-	struct completion idle;		/* not complete: the engine uses @sgt */
-
-	/* Written under the dma_resv; STATUS reads without. */
-	struct sg_table *sgt;
-	enum dma_data_direction dir;
-	u32 segments;
-	u64 maps;
-	u64 revokes;
-};
+static bool own_domain;
+module_param(own_domain, bool, 0644);
+MODULE_PARM_DESC(own_domain, "Drive edu in an IOMMU domain of the driver's own, from when it is bound next (default: no)");
 
 static DEFINE_IDA(edu_ids);
 
@@ -144,75 +89,6 @@ static int edu_transfer(struct edu *edu, dma_addr_t bus, size_t count,
 	return -EIO;
 }
 
-static void import_unmap(struct import *imp, struct dma_buf_attachment *attach)
-{
-	dma_resv_assert_held(attach->dmabuf->resv);
-
-	if (!imp->sgt)
-		return;
-	dma_buf_unmap_attachment(attach, imp->sgt, imp->dir);
-	WRITE_ONCE(imp->sgt, NULL);
-}
-
-/*
- * The exporter takes the buffer back; it holds the dma_resv, so that no new
- * transfer can begin. Runs as soon as the buffer is attached, even before
- * imp->attach is set.
- */
-static void import_invalidate(struct dma_buf_attachment *attach)
-{
-	struct import *imp = attach->importer_priv;
-
-	WRITE_ONCE(imp->revokes, imp->revokes + 1);
-	wait_for_completion(&imp->idle);
-	import_unmap(imp, attach);
-}
-
-static const struct dma_buf_attach_ops import_ops = {
-	.allow_peer2peer = true,
-	BARTER_ATTACH_OPS_INVALIDATE(import_invalidate)
-};
-
-/* What the exporter says to a map is the caller's answer: ENODEV, EXDEV ... */
-static int import_map(struct import *imp, enum dma_data_direction dir)
-{
-	struct sg_table *sgt;
-
-	if (imp->sgt && imp->dir == dir)
-		return 0;
-	import_unmap(imp, imp->attach);
-
-	sgt = dma_buf_map_attachment(imp->attach, dir);
-	if (IS_ERR(sgt))
-		return PTR_ERR(sgt);
-	imp->dir = dir;
-	WRITE_ONCE(imp->sgt, sgt);
-	WRITE_ONCE(imp->segments, sgt->nents);
-	WRITE_ONCE(imp->maps, imp->maps + 1);
-	return 0;
-}
-
-/*
- * Where byte @offset of the buffer is on the bus, and how many of @count follow
- * it there: segments are of any length and have nothing to do with pages.
- */
-static int import_find(struct sg_table *sgt, u64 offset, dma_addr_t *bus,
-		       size_t *count)
-{
-	struct scatterlist *sg;
-	int i;
-
-	for_each_sgtable_dma_sg(sgt, sg, i) {
-		if (offset < sg_dma_len(sg)) {
-			*bus = sg_dma_address(sg) + offset;
-			*count = min_t(u64, *count, sg_dma_len(sg) - offset);
-			return 0;
-		}
-		offset -= sg_dma_len(sg);
-	}
-	return -EIO;	/* mapped shorter than the buffer is */
-}
-
 /*
  * Make the buffer usable for one transfer of at most *@count bytes. Once it
  * succeeded, revoke waits for import_end().
@@ -229,13 +105,13 @@ static int import_begin(struct import *imp, u64 offset,
 	ret = dma_resv_lock_interruptible(resv, NULL);
 	if (ret)
 		return ret;
-	ret = import_map(imp, dir);
+	ret = imp->edu->importer->map(imp, dir);
 	/* The exporter may be moving or clearing the memory. */
 	if (!ret && dma_resv_wait_timeout(resv, DMA_RESV_USAGE_KERNEL, true,
 					  MAX_SCHEDULE_TIMEOUT) < 0)
 		ret = -EINTR;
 	if (!ret)
-		ret = import_find(imp->sgt, offset, bus, count);
+		ret = imp->edu->importer->find(imp, offset, bus, count);
 	if (!ret)
 		reinit_completion(&imp->idle);
 	dma_resv_unlock(resv);
@@ -265,7 +141,7 @@ static int import_move(struct import *imp, u64 offset, void *data,
 		ret = -EIO;
 	if (!ret && to_buffer) {
 		memcpy(edu->bounce, data, n);
-		ret = edu_transfer(edu, edu->bounce_dma, n, false);
+		ret = edu_transfer(edu, edu->bounce_bus, n, false);
 	}
 	if (ret)
 		goto out_unlock;
@@ -279,7 +155,7 @@ static int import_move(struct import *imp, u64 offset, void *data,
 	import_end(imp);
 
 	if (!ret && !to_buffer) {
-		ret = edu_transfer(edu, edu->bounce_dma, n, true);
+		ret = edu_transfer(edu, edu->bounce_bus, n, true);
 		if (!ret)
 			memcpy(data, edu->bounce, n);
 	}
@@ -344,7 +220,7 @@ static int import_ioctl_import(struct import *imp, struct barter_dma_import *req
 	ret = edu->gone ? -ENODEV : imp->length ? -EBUSY : 0;
 	if (ret)
 		goto err_unlock;
-	attach = dma_buf_dynamic_attach(dmabuf, &edu->pdev->dev, &import_ops, imp);
+	attach = edu->importer->attach(imp, dmabuf);
 	ret = PTR_ERR_OR_ZERO(attach);
 	if (ret)
 		goto err_unlock;
@@ -386,7 +262,7 @@ static int import_ioctl_status(struct import *imp, struct barter_dma_status *req
 {
 	if (req->flags)
 		return -EINVAL;
-	req->out_mapped = !!READ_ONCE(imp->sgt);
+	req->out_mapped = READ_ONCE(imp->mapped);
 	req->out_segments = READ_ONCE(imp->segments);
 	req->out_maps = READ_ONCE(imp->maps);
 	req->out_revokes = READ_ONCE(imp->revokes);
@@ -442,7 +318,7 @@ static void import_detach(struct import *imp)
 		return;
 	dmabuf = attach->dmabuf;
 	dma_resv_lock(dmabuf->resv, NULL);
-	import_unmap(imp, attach);
+	imp->edu->importer->unmap(imp, attach);
 	dma_resv_unlock(dmabuf->resv);
 	dma_buf_detach(dmabuf, attach);
 	list_del(&imp->node);
@@ -505,24 +381,37 @@ static int edu_enable(struct edu *edu)
 		return -ENODEV;
 
 	/* edu takes an address in one write: no more bits than a write has. */
-	ret = dma_set_mask_and_coherent(&pdev->dev, DMA_BIT_MASK(
-			clamp_t(unsigned int, dma_bits, 20, BITS_PER_LONG)));
+	edu->dma_mask = DMA_BIT_MASK(clamp_t(unsigned int, dma_bits, 20,
+					     BITS_PER_LONG));
+	ret = dma_set_mask_and_coherent(&pdev->dev, edu->dma_mask);
 	if (ret)
 		return ret;
-	/* Segments may be of any length, see import_find(). */
+	/* Segments may be of any length. */
 	dma_set_max_seg_size(&pdev->dev, UINT_MAX);
-	edu->bounce = dmam_alloc_coherent(&pdev->dev, EDU_CHUNK,
-					  &edu->bounce_dma, GFP_KERNEL);
-	if (!edu->bounce)
+	edu->coherent = dmam_alloc_coherent(&pdev->dev, EDU_CHUNK,
+					    &edu->coherent_bus, GFP_KERNEL);
+	if (!edu->coherent)
 		return -ENOMEM;
+	edu->bounce = edu->coherent;
+	edu->bounce_bus = edu->coherent_bus;
+	edu->importer = &sgt_importer;
 
 	/* What an earlier driver may have started must not reach the bus now. */
 	ret = readl_poll_timeout(edu->regs + EDU_DMA_COMMAND, command,
 				 !(command & EDU_DMA_START), EDU_POLL_US,
 				 EDU_DEADLINE_US);
-	if (!ret)
-		pci_set_master(pdev);
-	return ret;
+	if (ret)
+		return ret;
+	if (READ_ONCE(own_domain)) {
+		ret = edu_domain_init(edu);
+		if (ret) {
+			dev_err(&pdev->dev, "no IOMMU domain of its own (%d), as own_domain asks for\n",
+				ret);
+			return ret;
+		}
+	}
+	pci_set_master(pdev);
+	return 0;
 }
 
 static int edu_probe(struct pci_dev *pdev, const struct pci_device_id *id)
@@ -545,7 +434,7 @@ static int edu_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	edu->id = ida_alloc(&edu_ids, GFP_KERNEL);
 	if (edu->id < 0) {
 		ret = edu->id;
-		goto err_put;
+		goto err_domain;
 	}
 	snprintf(edu->name, sizeof(edu->name), "barter-dma%d", edu->id);
 	edu->misc.minor = MISC_DYNAMIC_MINOR;
@@ -559,6 +448,9 @@ static int edu_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 
 err_id:
 	ida_free(&edu_ids, edu->id);
+err_domain:
+	pci_clear_master(pdev);
+	edu_domain_exit(edu);
 err_put:
 	kref_put(&edu->ref, edu_free);
 	return ret;
@@ -579,6 +471,7 @@ static void edu_remove(struct pci_dev *pdev)
 	list_for_each_entry_safe(imp, next, &edu->imports, node)
 		import_detach(imp);
 	pci_clear_master(pdev);
+	edu_domain_exit(edu);
 	mutex_unlock(&edu->lock);
 	ida_free(&edu_ids, edu->id);
 	kref_put(&edu->ref, edu_free);
@@ -596,7 +489,28 @@ static struct pci_driver edu_driver = {
 	.probe = edu_probe,
 	.remove = edu_remove,
 };
-module_pci_driver(edu_driver);
+
+static int __init edu_init(void)
+{
+	int ret;
+
+	ret = edu_domain_register();
+	if (ret)
+		return ret;
+	ret = pci_register_driver(&edu_driver);
+	if (ret)
+		edu_domain_unregister();
+	return ret;
+}
+
+static void __exit edu_exit(void)
+{
+	pci_unregister_driver(&edu_driver);
+	edu_domain_unregister();
+}
+
+module_init(edu_init);
+module_exit(edu_exit);
 
 MODULE_DESCRIPTION("Sample dma-buf importer: peer-to-peer DMA with QEMU's edu device");
 MODULE_LICENSE("GPL");
