@@ -22,13 +22,13 @@
 #define DEBUGFS		"/sys/kernel/debug/"
 #define FAULT_MOST	20000
 #define FAULT_ERRNOS	8
-#define NR_MODULES	6
+#define NR_MODULES	8
 
 bool (*fault_witness)(void);
 
 static const char *const modules[NR_MODULES] = {
 	"barter", "barter_vfio_pci", "barter_dma", "barter_pf", "barter_test",
-	"vfio",
+	"barter_test_exporter", "barter_test_importer", "vfio",
 };
 
 /*
