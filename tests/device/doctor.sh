@@ -5,43 +5,38 @@
 # doctor.sh MACHINE: does "barter doctor" say what is missing on this machine,
 # and what to do? Runs inside the test machine; TAP on standard output.
 
-n=0 bad=0
+machine=$1
+. /tests/tap.sh
+tap_begin "doctor $machine"
 
 # check NAME COMMAND...: one test, passed if the command succeeds.
 check() {
 	name=$1
 	shift
-	n=$((n + 1))
-	if "$@"; then
-		echo "ok $n - doctor $machine: $name"
-	else
-		bad=$((bad + 1))
-		echo "not ok $n - doctor $machine: $name"
-		sed 's/^/#   /' /tmp/doctor
-	fi
+	"$@"
+	result $? "$name"
 }
 
-# doctor [DEVICE]: its output in /tmp/doctor, its status in $status.
+# doctor [DEVICE]: its output in /tmp/said, its status in $status.
 doctor() {
-	barter doctor "$@" >/tmp/doctor 2>&1
+	barter doctor "$@" >/tmp/said 2>&1
 	status=$?
 }
 
-says() { grep -q -- "$1" /tmp/doctor; }
+says() { grep -q -- "$1" /tmp/said; }
 silent() { ! says "$1"; }
 exits() { [ "$status" = "$1" ]; }
 # The finding $1 is followed by a remedy that contains $2.
-remedy() { grep -A3 -- "$1" /tmp/doctor | grep -q -- "do: .*$2"; }
+remedy() { grep -A3 -- "$1" /tmp/said | grep -q -- "do: .*$2"; }
 json_valid() { barter doctor --json | grep -q '^[[{]'; }
 
-machine=$1
 case $machine in
 base)
 	doctor
 	check 'nothing is missing' says 'nothing is missing'
 	check 'exit status 0' exits 0
 	check 'the four limits of a revoke are named' \
-		[ "$(grep -c '^note *limit of revoke' /tmp/doctor)" = 4 ]
+		[ "$(grep -c '^note *limit of revoke' /tmp/said)" = 4 ]
 	doctor "$VM_VRAM0"
 	check 'an unbound device is a finding' says "^MISSING *$VM_VRAM0 .*bound to no driver"
 	check 'its remedy' remedy "$VM_VRAM0 .*bound to no driver" "barter bind $VM_VRAM0"
@@ -105,5 +100,4 @@ nomodules)
 	exit 1
 	;;
 esac
-echo "1..$n"
-[ "$bad" = 0 ]
+tap_done

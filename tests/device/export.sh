@@ -6,17 +6,8 @@
 # and "barter doctor" of what feature 11 gives. Runs inside the test machine; TAP
 # on standard output.
 
-n=0 bad=0
-result() {
-	n=$((n + 1))
-	if [ "$1" = 0 ]; then
-		echo "ok $n - export: $2"
-	else
-		bad=$((bad + 1))
-		echo "not ok $n - export: $2"
-		sed 's/^/#   /' /tmp/said
-	fi
-}
+. /tests/tap.sh
+tap_begin export
 
 # exits STATUS WHAT COMMAND...: the command's output is in /tmp/said then.
 exits() {
@@ -82,5 +73,4 @@ if [ $native = yes ]; then
 	says '^ok  *feature 11  *native: ' 'doctor: native'
 fi
 echo auto >$parameter
-echo "1..$n"
-[ "$bad" = 0 ]
+tap_done

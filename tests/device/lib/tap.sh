@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# Copyright (c) 2026 the barter developers
+#
+# tap.sh: Test Anything Protocol for suites that are shell scripts, which leave in
+# /tmp/said what the command has said that they ask about.
+
+# tap_begin NAME: what each test's name begins with.
+tap_begin() {
+	tap_name=$1 n=0 bad=0
+}
+
+# result STATUS TEXT: one test, passed if STATUS is 0.
+result() {
+	n=$((n + 1))
+	if [ "$1" = 0 ]; then
+		echo "ok $n - $tap_name: $2"
+	else
+		bad=$((bad + 1))
+		echo "not ok $n - $tap_name: $2"
+		sed 's/^/#   /' /tmp/said
+	fi
+}
+
+# The plan; fails if a test has.
+tap_done() {
+	echo "1..$n"
+	[ "$bad" = 0 ]
+}
