@@ -181,17 +181,9 @@ static int call_route(void)
 
 static int call_route_bdf(void)
 {
-	unsigned int domain, bus, slot, function;
-	struct barter_route r = {
-		.size = sizeof(r), .dmabuf_fd = lent, .device_fd = -1,
-	};
+	struct barter_route r;
 
-	if (sscanf(edu_bdf(), "%x:%x:%x.%u", &domain, &bus, &slot, &function) != 4)
-		return -EINVAL;
-	r.domain = domain;
-	r.bus = (uint8_t)bus;
-	r.devfn = (uint8_t)(slot << 3 | function);
-	return ioctl(barter_fd(), BARTER_IOC_ROUTE, &r) ? -errno :
+	return buf_route(lent, edu_bdf(), &r) ?:
 		r.out_route == BARTER_ROUTE_HOST ? 0 : -EIO;
 }
 

@@ -79,16 +79,9 @@ static int remove_child(void *arg)
 /* Can edu reach the buffer's memory? 0, or what the question comes to. */
 static int ask_route(void)
 {
-	struct barter_route r = { .size = sizeof(r), .dmabuf_fd = fd };
-	unsigned int domain, bus, slot, function;
+	struct barter_route r;
 
-	if (sscanf(edu_bdf(), "%x:%x:%x.%u", &domain, &bus, &slot, &function) != 4)
-		tap_bail("%s is no PCI address", edu_bdf());
-	r.device_fd = -1;
-	r.domain = domain;
-	r.bus = (uint8_t)bus;
-	r.devfn = (uint8_t)(slot << 3 | function);
-	return ioctl(barter_fd(), BARTER_IOC_ROUTE, &r) ? -errno : 0;
+	return buf_route(fd, edu_bdf(), &r);
 }
 
 /*

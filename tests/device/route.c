@@ -24,17 +24,11 @@ static int fd;
 
 static struct barter_route ask(void)
 {
-	struct barter_route r = { .size = sizeof(r), .dmabuf_fd = fd };
-	unsigned int domain, bus, slot, function;
+	struct barter_route r;
+	int ret = buf_route(fd, edu_bdf(), &r);
 
-	if (sscanf(edu_bdf(), "%x:%x:%x.%u", &domain, &bus, &slot, &function) != 4)
-		tap_bail("%s is no PCI address", edu_bdf());
-	r.device_fd = -1;
-	r.domain = domain;
-	r.bus = (uint8_t)bus;
-	r.devfn = (uint8_t)(slot << 3 | function);
-	if (ioctl(barter_fd(), BARTER_IOC_ROUTE, &r))
-		tap_bail("route");
+	if (ret)
+		tap_bail("route: %s", strerror(-ret));
 	return r;
 }
 

@@ -79,6 +79,23 @@ int buf_info(int fd, struct barter_info *info)
 	return ioctl(barter_fd(), BARTER_IOC_INFO, info) ? -errno : 0;
 }
 
+int buf_route(int fd, const char *bdf, struct barter_route *r)
+{
+	unsigned int domain, bus, slot, function;
+
+	if (sscanf(bdf, "%x:%x:%x.%u", &domain, &bus, &slot, &function) != 4)
+		return -EINVAL;
+	*r = (struct barter_route){
+		.size = sizeof(*r),
+		.dmabuf_fd = fd,
+		.device_fd = -1,
+		.domain = domain,
+		.bus = (uint8_t)bus,
+		.devfn = (uint8_t)(slot << 3 | function),
+	};
+	return ioctl(barter_fd(), BARTER_IOC_ROUTE, r) ? -errno : 0;
+}
+
 int buf_state(int fd)
 {
 	struct barter_info info;

@@ -32,6 +32,8 @@ int buf_export1(const struct dev *d, int bar, uint64_t offset, uint64_t n);
 
 int barter_fd(void);
 int buf_info(int fd, struct barter_info *info);
+/* How the device @bdf reaches the buffer. */
+int buf_route(int fd, const char *bdf, struct barter_route *r);
 int buf_state(int fd);
 unsigned int buf_reasons(int fd);
 /* Poll until the buffer is in @state; false after @ms. */
