@@ -77,6 +77,7 @@ nop2p)
 	else
 		check 'exit status 0' exits 0
 	fi
+	echo >/sys/module/barter/parameters/allow_host_bridges
 	;;
 shared)
 	doctor "$VM_VRAM0"

@@ -10,7 +10,7 @@
  *
  *	fuzz [OPTION]...
  *	--seed N	where all random numbers come from (default: the time)
- *	--time S	seconds (default 60); 0 with --replay: once
+ *	--time S	seconds (default $BARTER_SECONDS or 60); 0 with --replay: once
  *	--threads T	default 4
  *	--replay FILE	run the programs of FILE, over and over, and no others
  *	--random	no feedback: thread T's programs follow from the seed alone
@@ -413,7 +413,11 @@ static void options(int argc, char **argv)
 		{ 0 }
 	};
 	const char *from_shell = getenv("FUZZ_SEED");
+	const char *given = getenv("BARTER_SECONDS");
 	int c;
+
+	if (given && *given)
+		seconds = atoi(given);
 
 	seed = from_shell && *from_shell ? strtoull(from_shell, NULL, 0) :
 		(uint64_t)time(NULL);

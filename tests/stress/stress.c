@@ -424,8 +424,10 @@ static void all_is_well_at_the_end(void)
 
 int main(int argc, char **argv)
 {
-	if (argc > 1)
-		seconds = atoi(argv[1]);
+	const char *given = argc > 1 ? argv[1] : getenv("BARTER_SECONDS");
+
+	if (given && *given)
+		seconds = atoi(given);
 	fixture_open();
 	fill(bar, SEED, 0, bar_length);
 	CASE_LIMIT(everything_at_once, (unsigned int)seconds * 6 + 60);
