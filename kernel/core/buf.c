@@ -345,6 +345,7 @@ static struct barter_buf *barter_buf_new(struct barter_exporter *exp,
 	buf->bar = bar;
 	buf->bar_start = pci_resource_start(exp->pdev, bar);
 	buf->bar_length = pci_resource_len(exp->pdev, bar);
+	buf->end = barter_ranges_end(buf->ranges);
 	buf->id = atomic64_fetch_inc(&barter_next_id);
 	buf->domain = pci_domain_nr(exp->pdev->bus);
 	buf->bus = exp->pdev->bus->number;

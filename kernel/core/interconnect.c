@@ -9,12 +9,14 @@
  * asked once, when an importer attaches; from then on the attachment knows what
  * was agreed, and holds the modules that are needed for it.
  *
- * Under the registry's lock nothing is called but try_module_get().
+ * Registering and unregistering take a mutex; an attach only reads, under RCU, and
+ * calls nothing there but try_module_get(). Who unregisters waits for these readers.
  */
 #include <linux/device.h>
 #include <linux/export.h>
 #include <linux/module.h>
 #include <linux/pci.h>
+#include <linux/rculist.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/workqueue.h>
@@ -90,7 +92,7 @@ int barter_interconnect_register(struct barter_interconnect *type)
 			ret = -EEXIST;
 	if (!ret) {
 		list_add_tail(&type->node, &barter_types);
-		type->registered = true;
+		WRITE_ONCE(type->registered, true);
 	}
 	mutex_unlock(&barter_registry_lock);
 	return ret;
@@ -108,8 +110,9 @@ void barter_interconnect_unregister(struct barter_interconnect *type)
 	mutex_lock(&barter_registry_lock);
 	if (type->registered)
 		list_del(&type->node);
-	type->registered = false;
+	WRITE_ONCE(type->registered, false);
 	mutex_unlock(&barter_registry_lock);
+	synchronize_rcu();
 }
 BARTER_EXPORT(barter_interconnect_unregister);
 
@@ -140,7 +143,7 @@ int barter_importer_register(struct barter_importer *importer)
 		if (other == importer || other->ops == importer->ops)
 			ret = -EEXIST;
 	if (!ret) {
-		list_add_tail(&importer->node, &barter_importers);
+		list_add_tail_rcu(&importer->node, &barter_importers);
 		importer->registered = true;
 	}
 	mutex_unlock(&barter_registry_lock);
@@ -159,9 +162,10 @@ void barter_importer_unregister(struct barter_importer *importer)
 {
 	mutex_lock(&barter_registry_lock);
 	if (importer->registered)
-		list_del(&importer->node);
+		list_del_rcu(&importer->node);
 	importer->registered = false;
 	mutex_unlock(&barter_registry_lock);
+	synchronize_rcu();
 }
 BARTER_EXPORT(barter_importer_unregister);
 
@@ -171,26 +175,35 @@ barter_importer_get(const struct dma_buf_attach_ops *ops)
 {
 	struct barter_importer *importer, *found = NULL;
 
-	mutex_lock(&barter_registry_lock);
-	list_for_each_entry(importer, &barter_importers, node) {
+	rcu_read_lock();
+	list_for_each_entry_rcu(importer, &barter_importers, node) {
 		if (importer->ops == ops) {
 			found = try_module_get(importer->owner) ?
 				importer : ERR_PTR(-ENODEV);
 			break;
 		}
 	}
-	mutex_unlock(&barter_registry_lock);
+	rcu_read_unlock();
 	return found;
 }
 
+/* Of core's own types every exporter's driver is a user: core stays anyway. */
 static bool barter_type_get(const struct barter_interconnect *type)
 {
 	bool got;
 
-	mutex_lock(&barter_registry_lock);
-	got = type->registered && try_module_get(type->owner);
-	mutex_unlock(&barter_registry_lock);
+	if (type->owner == THIS_MODULE)
+		return READ_ONCE(type->registered);
+	rcu_read_lock();
+	got = READ_ONCE(type->registered) && try_module_get(type->owner);
+	rcu_read_unlock();
 	return got;
+}
+
+static void barter_type_put(const struct barter_interconnect *type)
+{
+	if (type->owner != THIS_MODULE)
+		module_put(type->owner);
 }
 
 static const struct barter_offer *
@@ -208,37 +221,28 @@ barter_offer_find(const struct barter_offer *offers, unsigned int nr,
 static void barter_attach_put_matches(struct barter_attach *ba)
 {
 	while (ba->nr_matches)
-		module_put(ba->matches[--ba->nr_matches].type->owner);
+		barter_type_put(ba->matches[--ba->nr_matches].type);
 }
 
 /* One type that both list: keep it, go on without it, or give up. */
-static int barter_match_one(struct barter_attach *ba,
+static int barter_match_one(struct barter_attach *ba, struct barter_match *match,
 			    const struct barter_offer *exporter,
 			    const struct barter_offer *importer)
 {
 	const struct barter_interconnect *type = exporter->type;
-	struct barter_buf *buf = ba->buf;
-	struct barter_match match = {
-		.attach = ba->attach,
-		.exporter = buf->exp,
-		.pdev = buf->pdev,
-		.bar = buf->bar,
-		.bar_length = buf->bar_length,
-		.end = barter_ranges_end(buf->ranges),
-		.exporter_data = exporter->data,
-		.importer_data = importer->data,
-	};
 	int ret;
 
 	if (!barter_type_get(type))
 		return BARTER_MATCH_SKIP;
-	ret = type->match ? type->match(&match) : 0;
+	match->exporter_data = exporter->data;
+	match->importer_data = importer->data;
+	ret = type->match ? type->match(match) : 0;
 	/* dma-buf would take it for an attachment. */
 	if (ret > 0)
 		ret = -EINVAL;
-	trace_barter_match(buf->id, ba->attach->dev, type->name, ret);
+	trace_barter_match(ba->buf->id, ba->attach->dev, type->name, ret);
 	if (ret) {
-		module_put(type->owner);
+		barter_type_put(type);
 		return ret;
 	}
 	ba->matches[ba->nr_matches++] = *exporter;
@@ -257,33 +261,46 @@ static int barter_match_one(struct barter_attach *ba,
  */
 int barter_negotiate(struct barter_attach *ba)
 {
-	const struct barter_exporter_ops *ops = ba->buf->exp->ops;
+	struct barter_buf *buf = ba->buf;
+	const struct barter_exporter_ops *ops = buf->exp->ops;
 	const struct barter_offer *offers = ops->offers ?: barter_core_offers;
 	unsigned int i, nr = ops->offers ? ops->nr_offers :
 					   ARRAY_SIZE(barter_core_offers);
+	const struct barter_offer *others = &barter_plain_offer;
+	struct barter_match match = {
+		.attach = ba->attach,
+		.exporter = buf->exp,
+		.pdev = buf->pdev,
+		.bar = buf->bar,
+		.bar_length = buf->bar_length,
+		.end = buf->end,
+	};
 	const struct barter_importer *importer;
+	unsigned int nr_others = 1;
 	int ret = 0;
 
 	ba->chosen = -1;
 	ba->nr_matches = 0;
 	INIT_LIST_HEAD(&ba->domain_maps);
-	INIT_WORK(&ba->restored_work, barter_restored_work);
 
 	importer = barter_importer_get(ba->attach->importer_ops);
 	if (IS_ERR(importer))
 		return PTR_ERR(importer);
 	ba->importer = importer;
+	if (importer) {
+		others = importer->offers;
+		nr_others = importer->nr_offers;
+		if (importer->restored)
+			INIT_WORK(&ba->restored_work, barter_restored_work);
+	}
 
 	for (i = 0; i < nr; i++) {
-		const struct barter_offer *other = importer ?
-			barter_offer_find(importer->offers, importer->nr_offers,
-					  offers[i].type) :
-			barter_offer_find(&barter_plain_offer, 1,
-					  offers[i].type);
+		const struct barter_offer *other =
+			barter_offer_find(others, nr_others, offers[i].type);
 
 		if (!other)
 			continue;
-		ret = barter_match_one(ba, &offers[i], other);
+		ret = barter_match_one(ba, &match, &offers[i], other);
 		if (ret && ret != BARTER_MATCH_SKIP)
 			break;
 		ret = 0;
@@ -303,7 +320,8 @@ int barter_negotiate(struct barter_attach *ba)
  */
 void barter_negotiate_undo(struct barter_attach *ba)
 {
-	cancel_work_sync(&ba->restored_work);
+	if (ba->restored_queued)
+		cancel_work_sync(&ba->restored_work);
 	barter_attach_put_matches(ba);
 	if (ba->importer)
 		module_put(ba->importer->owner);
@@ -573,8 +591,10 @@ void barter_attach_restored(struct barter_buf *buf)
 	list_for_each_entry(attach, &buf->dmabuf->attachments, node) {
 		struct barter_attach *ba = attach->priv;
 
-		if (ba->importer && ba->importer->restored)
+		if (ba->importer && ba->importer->restored) {
+			ba->restored_queued = true;
 			queue_work(barter_restored_wq, &ba->restored_work);
+		}
 	}
 }
 

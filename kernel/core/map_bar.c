@@ -100,7 +100,7 @@ static int pairs_set(const char *text, const struct kernel_param *kp)
 	} else {
 		spin_lock(&pairs_lock);
 		memcpy(pairs, new_pairs, nr * sizeof(pairs[0]));
-		nr_pairs = nr;
+		WRITE_ONCE(nr_pairs, nr);
 		spin_unlock(&pairs_lock);
 	}
 	kfree(new_pairs);
@@ -166,6 +166,8 @@ static bool pair_is_vouched_for(const struct barter_buf *buf,
 	bool found = false;
 	unsigned int i;
 
+	if (!READ_ONCE(nr_pairs))
+		return false;
 	spin_lock(&pairs_lock);
 	for (i = 0; i < nr_pairs && !found; i++)
 		found = bdf_is(&pairs[i].exporter, &exporter) &&

@@ -73,7 +73,7 @@ static bool barter_piece_next(struct barter_piece *p, u64 max)
 static int barter_sgt_reaches(const struct barter_buf *buf, struct device *dev,
 			      struct barter_route_answer *answer)
 {
-	u64 last = buf->bar_start + barter_ranges_end(buf->ranges) - 1;
+	u64 last = buf->bar_start + buf->end - 1;
 
 	if (answer->route == BARTER_ROUTE_BUS)
 		last += answer->bus_offset;

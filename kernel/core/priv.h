@@ -43,7 +43,8 @@ struct vm_area_struct;
  * the driver's module) and to the pci_dev, so it outlives close and unbind.
  *
  * Constant after publication: @exp, @pdev, @dmabuf, @dentry, @ranges, @bar,
- * @bar_start, @bar_length, @id, and @domain, @bus, @devfn, which may be asked for when the
+ * @bar_start, @bar_length, @end (behind the highest byte of any range, from the
+ * BAR's start), @id, and @domain, @bus, @devfn, which may be asked for when the
  * device's bus is gone.
  *
  * Under the dma_resv: @reasons, @state, @generation, @maps (written; read
@@ -63,6 +64,7 @@ struct barter_buf {
 	unsigned int bar;
 	phys_addr_t bar_start;
 	u64 bar_length;
+	u64 end;
 	u64 id;
 	u32 domain;
 	u8 bus;
@@ -110,6 +112,7 @@ struct barter_buf {
  *	invalidate
  * @domain_maps: mappings into domains; see map_domain.c
  * @nr_domain_maps: how many
+ * @restored_queued: @restored_work was in use; never cleared
  */
 struct barter_attach {
 	struct barter_buf *buf;
@@ -124,6 +127,7 @@ struct barter_attach {
 	bool pinned;
 	int chosen;
 	u32 declined;
+	bool restored_queued;
 	struct list_head domain_maps;
 	u32 nr_domain_maps;
 };
