@@ -6,7 +6,7 @@ KERNEL ?= stock-6.12
 MACHINE ?= base
 
 .DEFAULT_GOAL := all
-.PHONY: all help deps modules lib cli check check-all matrix lint fuzz demo vm clean
+.PHONY: all help deps modules lib cli check check-all matrix lint fuzz bench demo vm clean
 
 all: lib cli modules ## build all: library, command line, kernel modules
 
@@ -47,6 +47,9 @@ SEED ?= $(shell date +%s)
 fuzz: deps ## random calls for FUZZ_TIME seconds (600), from SEED; leaves build/fuzz
 	@tests/fuzz/run -k $(if $(filter file,$(origin KERNEL)),debug-7,$(KERNEL)) \
 		-t $(FUZZ_TIME) -- --seed $(SEED)
+
+bench: deps ## count what attaching and mapping cost, on two kernels; leaves out/bench
+	@bench/run
 
 demo: deps ## lend a BAR before your eyes; leaves out/demo
 	@demo/run
