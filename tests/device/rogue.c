@@ -167,7 +167,8 @@ static void refused(uint64_t address, unsigned int *edus, unsigned int *others)
 	unsigned long long at;
 	int n = klogctl(3 /* SYSLOG_ACTION_READ_ALL */, log, sizeof(log) - 1);
 
-	snprintf(device, sizeof(device), "device [%s]", edu_bdf() + 5);
+	/* Newer kernels say which PCI domain it is in. */
+	snprintf(device, sizeof(device), "%s] fault addr ", edu_bdf() + 5);
 	*edus = *others = 0;
 	for (line = log, log[n > 0 ? n : 0] = 0; line; line = next) {
 		char *fault = strstr(line, "fault addr ");
