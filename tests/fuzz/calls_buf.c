@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "../device/kmod/barter-test.h"
+#include "../device/lib/pci.h"
 #include "fuzz.h"
 
 #define RESULT(x)	({ long r_ = (x); r_ < 0 ? -errno : r_; })
@@ -146,6 +147,7 @@ static long c_barter(struct thread *t, const uint64_t *a)
 
 static long c_info(struct thread *t, const uint64_t *a)
 {
+	struct barter_importer_info importers[16] = { 0 };
 	struct barter_range ranges[16] = { 0 };
 	struct barter_info arg = {
 		.size = (uint32_t)size_of(a[2], sizeof(arg)),
@@ -154,6 +156,9 @@ static long c_info(struct thread *t, const uint64_t *a)
 		.nr_ranges = (uint32_t)a[4],
 		.ranges = (uintptr_t)place(t, a[5], ranges, sizeof(ranges)),
 		.__reserved2 = (uint32_t)(a[3] >> 32),
+		.nr_importers = a[7] < 240 ? a[7] % 17 : (uint32_t)a[7] << 24,
+		.importers = (uintptr_t)place(t, a[5] >> 8, importers,
+					      sizeof(importers)),
 	};
 	uint8_t whole[PAGE + 64] = { 0 };
 
@@ -263,8 +268,8 @@ static long c_allow(struct thread *t, const uint64_t *a)
 	};
 
 	(void)t;
-	return quiet_write(values[a[0] % 8],
-			   "/sys/module/barter/parameters/allow_host_bridges");
+	return sysfs_put(values[a[0] % 8],
+			 "/sys/module/barter/parameters/allow_host_bridges");
 }
 
 /* ---- the sample importer ---- */
@@ -464,7 +469,7 @@ const struct call_type buf_calls[] = {
 	{ "raw_ioctl", c_raw_ioctl, 10, { A_ANYFD, A_CMD, A_SEED, A_PTR } },
 	{ "barter", c_barter, 6, { A_WHICH } },
 	{ "info", c_info, 20, { A_BARTER, A_BUF, A_SIZE, A_FLAGS, A_NR, A_PTR,
-				A_PTR } },
+				A_PTR, A_SMALL } },
 	{ "route", c_route, 14, { A_BARTER, A_BUF, A_SIZE, A_FLAGS, A_DEV, A_BDF,
 				  A_BDF, A_PTR } },
 	{ "route_well", c_route_well, 6, { A_BARTER, A_BUF, A_SMALL, A_DEV,

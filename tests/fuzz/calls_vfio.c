@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "../device/lib/host.h"
+#include "../device/lib/pci.h"
 #include "fuzz.h"
 
 #define RESULT(x)	({ long r_ = (x); r_ < 0 ? -errno : r_; })
@@ -123,6 +124,15 @@ static void make_ranges(struct vfio_region_dma_range *ranges, uint32_t nr,
 
 #define SMALL_NR 1024u
 
+/* Mostly GET, now and then what an export does not take. */
+static uint32_t export_op(int op)
+{
+	return op == 1 ? VFIO_DEVICE_FEATURE_SET :
+		op == 2 ? VFIO_DEVICE_FEATURE_PROBE | VFIO_DEVICE_FEATURE_GET :
+		op == 3 ? VFIO_DEVICE_FEATURE_PROBE : VFIO_DEVICE_FEATURE_GET;
+}
+
+/* Feature 11, and native buffers by their own number. */
 static long c_export(struct thread *t, const uint64_t *a)
 {
 	uint32_t nr = (uint32_t)a[3], here = nr < SMALL_NR ? nr : SMALL_NR;
@@ -138,12 +148,8 @@ static long c_export(struct thread *t, const uint64_t *a)
 		e = big_request();
 	else
 		make_ranges(e->ranges, here, a[4]);
-	/* Mostly GET, now and then what it does not take. */
-	e->h.flags = VFIO_DEVICE_FEATURE_DMA_BUF |
-		(op == 1 ? VFIO_DEVICE_FEATURE_SET :
-		 op == 2 ? VFIO_DEVICE_FEATURE_PROBE | VFIO_DEVICE_FEATURE_GET :
-		 op == 3 ? VFIO_DEVICE_FEATURE_PROBE :
-		 VFIO_DEVICE_FEATURE_GET);
+	e->h.flags = export_op(op) | (a[7] / 12 % 4 ? VFIO_DEVICE_FEATURE_DMA_BUF :
+				      BARTER_FEATURE_NATIVE);
 	e->h.argsz = (uint32_t)size_of(a[1], n);
 	e->r.region_index = (uint32_t)a[2];
 	e->r.open_flags = (uint32_t)a[5];
@@ -154,6 +160,39 @@ static long c_export(struct thread *t, const uint64_t *a)
 			nr > SMALL_NR ? e : place(t, a[6], e, n)));
 	return fd_put(K_BUF, ioctl(fd_get(a[0]), VFIO_DEVICE_FEATURE,
 		nr > SMALL_NR ? e : place(t, a[6], e, n)));
+}
+
+/* By barter's own number: the ranges lie elsewhere. */
+static long c_export_own(struct thread *t, const uint64_t *a)
+{
+	uint32_t nr = (uint32_t)a[3], here = nr < SMALL_NR ? nr : SMALL_NR;
+	static __thread struct vfio_region_dma_range ranges[SMALL_NR];
+	struct {
+		struct vfio_device_feature h;
+		struct barter_feature_export e;
+		uint64_t more[2];
+	} arg = { 0 };
+	int op = (int)(a[7] % 12);
+	void *p;
+	int ret;
+
+	make_ranges(ranges, here, a[4]);
+	arg.h.flags = export_op(op) | BARTER_FEATURE_EXPORT;
+	arg.h.argsz = (uint32_t)size_of(a[1], sizeof(arg));
+	arg.e.size = op == 5 ? (uint32_t)a[4] % 8192 : sizeof(arg.e);
+	arg.e.flags = op == 4;
+	arg.e.region_index = (uint32_t)a[2];
+	arg.e.open_flags = (uint32_t)a[5];
+	arg.e.nr_ranges = nr;
+	arg.e.__reserved = op == 6;
+	/* What lies behind the structure that the kernel knows. */
+	arg.more[0] = op == 7;
+	p = nr > SMALL_NR ? big_request()->ranges :
+		place(t, a[6] >> 8, ranges, here * sizeof(*ranges));
+	arg.e.ranges = op == 8 ? a[4] : (uintptr_t)p;
+	ret = ioctl(fd_get(a[0]), VFIO_DEVICE_FEATURE,
+		    place(t, a[6] & 0xff, &arg, sizeof(arg)));
+	return op >= 1 && op <= 3 ? RESULT(ret) : fd_put(K_BUF, ret);
 }
 
 /* All as it should be: lent, and mapped. */
@@ -203,9 +242,13 @@ static long c_feature(struct thread *t, const uint64_t *a)
 	};
 
 	/* An export would give an fd that nobody knows. */
-	if ((arg.h.flags & VFIO_DEVICE_FEATURE_MASK) == 11 &&
-	    !(arg.h.flags & VFIO_DEVICE_FEATURE_PROBE))
-		return -EINVAL;
+	switch (arg.h.flags & VFIO_DEVICE_FEATURE_MASK) {
+	case VFIO_DEVICE_FEATURE_DMA_BUF:
+	case BARTER_FEATURE_EXPORT:
+	case BARTER_FEATURE_NATIVE:
+		if (!(arg.h.flags & VFIO_DEVICE_FEATURE_PROBE))
+			return -EINVAL;
+	}
 	return RESULT(ioctl(fd_get(a[0]), VFIO_DEVICE_FEATURE,
 			    place(t, a[4], &arg, sizeof(arg))));
 }
@@ -346,8 +389,8 @@ static long c_region(struct thread *t, const uint64_t *a)
 static long c_sysfs_reset(struct thread *t, const uint64_t *a)
 {
 	(void)t;
-	return quiet_write("1", "/sys/bus/pci/devices/%s/reset",
-			   devs[a[0] % nr_devs].bdf);
+	return sysfs_put("1", "/sys/bus/pci/devices/%s/reset",
+			 devs[a[0] % nr_devs].bdf);
 }
 
 static long c_rebind(struct thread *t, const uint64_t *a)
@@ -364,9 +407,9 @@ static long c_rebind_edu(struct thread *t, const uint64_t *a)
 	(void)a;
 	if (!edu_name)
 		return -ENODEV;
-	ret = quiet_write(edu_name, "/sys/bus/pci/devices/%s/driver/unbind",
-			  edu_name);
-	quiet_write(edu_name, "/sys/bus/pci/drivers_probe");
+	ret = sysfs_put(edu_name, "/sys/bus/pci/devices/%s/driver/unbind",
+			edu_name);
+	sysfs_put(edu_name, "/sys/bus/pci/drivers_probe");
 	return ret;
 }
 
@@ -447,6 +490,8 @@ const struct call_type vfio_calls[] = {
 	{ "group", c_group, 6, { A_GROUP, A_SIZE, A_PTR, A_SMALL, A_CONTAINER } },
 	{ "export", c_export, 60, { A_DEV, A_SIZE, A_BAR, A_NR, A_SEED, A_OPEN,
 				    A_PTR, A_SMALL } },
+	{ "export_own", c_export_own, 30, { A_DEV, A_SIZE, A_BAR, A_NR, A_SEED,
+					    A_OPEN, A_PTR, A_SMALL } },
 	{ "lend", c_lend, 40, { A_DEV, A_SLOT, A_SEED } },
 	{ "feature", c_feature, 10, { A_DEV, A_FEATURE, A_OP, A_SIZE, A_PTR,
 				      A_VALUE } },

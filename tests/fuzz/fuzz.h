@@ -154,9 +154,6 @@ long dev_open_any(unsigned int which);
 long dev_open_cdev(unsigned int which);
 /* Take the device from its driver and give it back. */
 long dev_rebind(unsigned int which, bool unplug);
-/* Write a file of sysfs; 0 or -errno. */
-int quiet_write(const char *text, const char *fmt, ...)
-	__attribute__((format(printf, 2, 3)));
 
 /* ---- threads ---- */
 

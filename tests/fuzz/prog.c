@@ -62,7 +62,10 @@ static const uint64_t counts[] = {
 	1u << 31, ~0u,
 };
 
-static const uint64_t features[] = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 0xffff };
+static const uint64_t features[] = {
+	1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 0xffff,
+	BARTER_FEATURE_EXPORT, BARTER_FEATURE_EXPORT, BARTER_FEATURE_NATIVE,
+};
 
 static const uint64_t ops[] = {
 	VFIO_DEVICE_FEATURE_GET, VFIO_DEVICE_FEATURE_SET,

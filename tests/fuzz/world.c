@@ -14,7 +14,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/vfio.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -41,24 +40,6 @@ static uint32_t next_fd[NR_KINDS];
 /* A device is being taken from its driver, which waits for all to let go. */
 static volatile bool draining;
 static pthread_mutex_t rebind_lock = PTHREAD_MUTEX_INITIALIZER;
-
-int quiet_write(const char *text, const char *fmt, ...)
-{
-	char path[256];
-	va_list ap;
-	int fd, ret = 0;
-
-	va_start(ap, fmt);
-	vsnprintf(path, sizeof(path), fmt, ap);
-	va_end(ap);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	if (write(fd, text, strlen(text)) < 0)
-		ret = -errno;
-	close(fd);
-	return ret;
-}
 
 /* ---- fds ---- */
 
@@ -243,9 +224,9 @@ static int give_to_lender(const struct device *d)
 {
 	int ret;
 
-	ret = quiet_write(pci_lender(), "/sys/bus/pci/devices/%s/driver_override",
-			  d->bdf);
-	return ret ?: quiet_write(d->bdf, "/sys/bus/pci/drivers_probe");
+	ret = sysfs_put(pci_lender(), "/sys/bus/pci/devices/%s/driver_override",
+			d->bdf);
+	return ret ?: sysfs_put(d->bdf, "/sys/bus/pci/drivers_probe");
 }
 
 long dev_rebind(unsigned int which, bool unplug)
@@ -259,11 +240,11 @@ long dev_rebind(unsigned int which, bool unplug)
 	drain();
 	/* Only ivshmem: the rescan would find the NVMe's own driver. */
 	if (unplug && which % nr_devs < 2) {
-		ret = quiet_write("1", "/sys/bus/pci/devices/%s/remove", d->bdf);
-		quiet_write("1", "/sys/bus/pci/rescan");
+		ret = sysfs_put("1", "/sys/bus/pci/devices/%s/remove", d->bdf);
+		sysfs_put("1", "/sys/bus/pci/rescan");
 	} else {
-		ret = quiet_write(d->bdf, "/sys/bus/pci/devices/%s/driver/unbind",
-				  d->bdf);
+		ret = sysfs_put(d->bdf, "/sys/bus/pci/devices/%s/driver/unbind",
+				d->bdf);
 	}
 	give_to_lender(d);
 	draining = false;

@@ -24,24 +24,40 @@ const char *pci_lender(void)
 	return getenv("BARTER_DRIVER") ?: "barter-vfio-pci";
 }
 
-int sysfs_write(const char *text, const char *fmt, ...)
+static int write_file(const char *path, const char *text)
 {
-	char path[256];
-	va_list ap;
-	int fd, ret = 0;
+	int fd = open(path, O_WRONLY | O_CLOEXEC), ret = 0;
 
-	va_start(ap, fmt);
-	vsnprintf(path, sizeof(path), fmt, ap);
-	va_end(ap);
-	printf("# %s < %s\n", path, text);
-	fflush(stdout);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
 	if (write(fd, text, strlen(text)) < 0)
 		ret = -errno;
 	close(fd);
 	return ret;
+}
+
+int sysfs_write(const char *text, const char *fmt, ...)
+{
+	char path[256];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(path, sizeof(path), fmt, ap);
+	va_end(ap);
+	printf("# %s < %s\n", path, text);
+	fflush(stdout);
+	return write_file(path, text);
+}
+
+int sysfs_put(const char *text, const char *fmt, ...)
+{
+	char path[256];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(path, sizeof(path), fmt, ap);
+	va_end(ap);
+	return write_file(path, text);
 }
 
 int sysfs_read(char *text, size_t size, const char *fmt, ...)

@@ -47,7 +47,10 @@ uint64_t pci_bar(const char *bdf, int bar, uint64_t *length, uint64_t *flags);
 int pci_raw_command(const char *bdf);
 int pci_raw_set_memory(const char *bdf, bool on);
 
+/* Write a file of sysfs and say so; or say nothing. 0 or -errno. */
 int sysfs_write(const char *text, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+int sysfs_put(const char *text, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 int sysfs_read(char *text, size_t size, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
