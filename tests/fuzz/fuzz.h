@@ -138,6 +138,8 @@ extern const char *edu_name;		/* BDF, NULL if the machine has none */
 void world_init(void);
 /* Close every fd, unmap everything. */
 void world_empty(void);
+/* For a child: close its copies of the importers that may hold on. */
+void world_forget_importers(void);
 /* Also when nobody else does anything: no wait may last for long. */
 void world_janitor(void);
 

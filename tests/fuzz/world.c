@@ -19,6 +19,7 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../../lib/iommufd_abi.h"
@@ -28,6 +29,7 @@
 #include "fuzz.h"
 
 #define ARENA		((uint8_t *)0x100000000000ul)
+#define MAX_FD		1024
 #define STUCK_MS	1500	/* how long an importer may hold on to memory */
 
 struct device devs[NR_DEVS];
@@ -71,6 +73,19 @@ static void take_out(unsigned int kind, unsigned int i)
 
 	if (fd >= 0)
 		close(fd);
+}
+
+/* Also those that a thread has opened and not handed over yet. */
+void world_forget_importers(void)
+{
+	struct stat want, st;
+
+	if (stat("/dev/barter-test", &want))
+		return;
+	for (int fd = 3; fd < MAX_FD; fd++)
+		if (!fstat(fd, &st) && S_ISCHR(st.st_mode) &&
+		    st.st_rdev == want.st_rdev)
+			close(fd);
 }
 
 static bool keeps_device(unsigned int kind)
