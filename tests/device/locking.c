@@ -12,7 +12,8 @@
  *				names on different kernels
  *	leaf OWNER NAME...	one below which none of the others is taken
  *	order NAME -> NAME	the first may be held while the second is taken
- *	order@BOOT NAME -> NAME	likewise, and it is "locking:BOOT" that shows it
+ *	order@BOOT NAME -> NAME	likewise, and it is "locking:BOOT" that shows it;
+ *				with "-" none has to
  *
  * Wrong is: a class of barter's modules that is not in there; an edge between
  * two of these classes that does not follow from the order; any lock that is not
