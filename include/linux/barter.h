@@ -240,7 +240,10 @@ int barter_export_fd(struct barter_exporter *exp, unsigned int bar,
  * @attach: the attachment that is being made: its device, ops and priv are set,
  *	its mappings are not
  * @exporter: the exporter
- * @pdev: the device whose memory is lent
+ * @pdev: the device whose memory is lent; may be on its way out, or out
+ * @domain: PCI address of @pdev, which may have no bus to ask any more
+ * @bus: the same
+ * @devfn: the same
  * @bar: index of the BAR
  * @bar_length: bytes of the BAR
  * @end: bytes from the start of the BAR to the end of the buffer's highest range
@@ -251,6 +254,9 @@ struct barter_match {
 	struct dma_buf_attachment *attach;
 	struct barter_exporter *exporter;
 	struct pci_dev *pdev;
+	u32 domain;
+	u8 bus;
+	u8 devfn;
 	unsigned int bar;
 	u64 bar_length;
 	u64 end;

@@ -8,7 +8,8 @@
  * One character device per PF, /dev/barter-pf-0000:01:00.0 and the like, for root.
  * The picture belongs to the device, not to the file: it stays when the file is
  * closed, until CLEAR, another SET, or the driver's unbind. Rules for @size,
- * reserved fields and errno are those of <linux/barter.h>.
+ * reserved fields and errno are those of <linux/barter.h>; ENXIO, ERANGE, ENODATA and
+ * ENOSPC mean what is said here.
  */
 #ifndef _UAPI_LINUX_BARTER_PF_H
 #define _UAPI_LINUX_BARTER_PF_H

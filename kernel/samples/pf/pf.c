@@ -25,8 +25,9 @@
  *
  *	pf->lock	pf->scanout and @gone, @resetting; one frame at a time. Never
  *			held while user memory is touched
- *	dma_resv	of the buffer: scanout->map and @leaving. A frame is read under
- *			it, so a revoke begins before the frame or after it
+ *	dma_resv	of the buffer: scanout->map, @unmaps and @leaving. A frame is
+ *			read under it, FRAME_BATCH bytes at a time: a revoke that comes
+ *			in between makes all of the frame black
  *
  * invalidate has the dma_resv, restored takes it; neither takes pf->lock.
  */
@@ -44,6 +45,8 @@
 #include <linux/module.h>
 #include <linux/overflow.h>
 #include <linux/pci.h>
+#include <linux/sched/signal.h>
+#include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
@@ -54,6 +57,9 @@
 
 /* The BAR that is all of the memory, and the VF's that is its part of it. */
 #define PF_BAR	2
+
+/* Bytes of a frame that are read while a revoke has to wait. */
+#define FRAME_BATCH	SZ_256K
 
 /* Lives until it is unbound and the last file is closed. */
 struct pf {
@@ -88,6 +94,7 @@ struct scanout {
 	u8 bus, devfn;
 
 	const struct barter_pci_bar_map *map;	/* NULL: dark */
+	u64 unmaps;			/* how often it became NULL */
 	bool leaving;			/* is about to be detached, maps no more */
 };
 
@@ -121,6 +128,7 @@ static void scanout_unmap(struct scanout *scanout, struct dma_buf_attachment *at
 		return;
 	barter_pci_bar_unmap(attach, scanout->map);
 	scanout->map = NULL;
+	scanout->unmaps++;
 	atomic64_inc(&scanout->pf->generation);
 }
 
@@ -157,7 +165,7 @@ static int scanout_share(const struct barter_match *match, u64 *bytes)
 				     match->bar, pci_name(match->pdev), PF_BAR);
 		return -ENXIO;
 	}
-	ret = pf_share_find(match->pdev, &scanout->share, &length);
+	ret = pf_share_find(match, &scanout->share, &length);
 	if (ret) {
 		dev_info_ratelimited(&pf->pdev->dev, "the parameter vfs does not tell where the memory of %s is\n",
 				     pci_name(match->pdev));
@@ -165,14 +173,13 @@ static int scanout_share(const struct barter_match *match, u64 *bytes)
 	}
 	if (check_add_overflow(scanout->share, length, &end) ||
 	    end > pf->vram_length) {
-		dev_info_ratelimited(&pf->pdev->dev, "the parameter vfs has the memory of %s at %#llx+%#llx, which is not whole in the %#llx bytes here\n",
-				     pci_name(match->pdev), scanout->share, length,
-				     pf->vram_length);
+		dev_info_ratelimited(&pf->pdev->dev, "the parameter vfs has memory of %s that is not whole in the %#llx bytes here\n",
+				     pci_name(match->pdev), pf->vram_length);
 		return -ENXIO;
 	}
-	scanout->domain = pci_domain_nr(match->pdev->bus);
-	scanout->bus = match->pdev->bus->number;
-	scanout->devfn = match->pdev->devfn;
+	scanout->domain = match->domain;
+	scanout->bus = match->bus;
+	scanout->devfn = match->devfn;
 	*bytes = length;
 	return 0;
 }
@@ -309,12 +316,40 @@ static int pf_ioctl_clear(struct pf *pf, struct barter_pf_clear *req)
 	return 0;
 }
 
+/* What would be shown now; the dma_resv is held. */
+static u32 scanout_state(const struct scanout *scanout)
+{
+	return scanout->map && !scanout->pf->resetting ? BARTER_PF_LIVE :
+							 BARTER_PF_DARK;
+}
+
+/*
+ * Make the picture readable if it can be, wait for what the exporter still does to
+ * the memory, and tell the state. The dma_resv is held.
+ */
+static int scanout_ready(struct scanout *scanout, u32 *state)
+{
+	struct dma_buf_attachment *attach = scanout->attach;
+	int ret = scanout_map(scanout, attach);
+
+	/* Revoked or dead is dark, and no failure. */
+	if (ret && ret != -ENODEV && ret != -EBADFD)
+		return ret;
+	*state = scanout_state(scanout);
+	if (*state == BARTER_PF_LIVE &&
+	    dma_resv_wait_timeout(attach->dmabuf->resv, DMA_RESV_USAGE_KERNEL, true,
+				  MAX_SCHEDULE_TIMEOUT) < 0)
+		return -EINTR;
+	return 0;
+}
+
 /* All of the picture, or all black. */
 static int scanout_frame(struct scanout *scanout, struct barter_pf_frame *req, u8 *data)
 {
-	struct dma_buf_attachment *attach = scanout->attach;
-	struct dma_resv *resv = attach->dmabuf->resv;
+	struct dma_resv *resv = scanout->attach->dmabuf->resv;
 	struct pf *pf = scanout->pf;
+	struct pf_reader reader = {};
+	u64 unmaps;
 	int ret;
 
 	lockdep_assert_held(&pf->lock);
@@ -322,20 +357,48 @@ static int scanout_frame(struct scanout *scanout, struct barter_pf_frame *req, u
 	ret = dma_resv_lock_interruptible(resv, NULL);
 	if (ret)
 		return ret;
-	scanout_map(scanout, attach);
-	req->out_state = scanout->map && !pf->resetting ? BARTER_PF_LIVE :
-							  BARTER_PF_DARK;
+	ret = scanout_ready(scanout, &req->out_state);
+	unmaps = scanout->unmaps;
 	req->out_generation = atomic64_read(&pf->generation);
-	if (req->out_state == BARTER_PF_LIVE)
-		ret = pf_picture_copy(&scanout->picture, scanout->map,
-				      pf->vram + scanout->share, data);
+	while (!ret && req->out_state == BARTER_PF_LIVE) {
+		ret = pf_picture_read(&scanout->picture, &reader, scanout->map,
+				      pf->vram + scanout->share, data,
+				      FRAME_BATCH);
+		if (ret <= 0)
+			break;
+		/* Whoever waits to take the memory back is let through. */
+		dma_resv_unlock(resv);
+		cond_resched();
+		ret = fatal_signal_pending(current) ? -EINTR :
+			dma_resv_lock_interruptible(resv, NULL);
+		if (ret)
+			return ret;
+		if (scanout->unmaps != unmaps) {
+			req->out_state = BARTER_PF_DARK;
+			req->out_generation = atomic64_read(&pf->generation);
+		}
+	}
 	dma_resv_unlock(resv);
+	if (ret)
+		return ret;
 	if (req->out_state == BARTER_PF_DARK)
 		pf_picture_black(&scanout->picture, data);
-	if (!ret)
-		atomic64_inc(req->out_state == BARTER_PF_LIVE ? &pf->frames :
-								&pf->dark_frames);
-	return ret;
+	atomic64_inc(req->out_state == BARTER_PF_LIVE ? &pf->frames :
+							&pf->dark_frames);
+	return 0;
+}
+
+/* For a caller that gets no frame: the state alone. */
+static int scanout_peek(struct scanout *scanout, u32 *state)
+{
+	struct dma_resv *resv = scanout->attach->dmabuf->resv;
+	int ret = dma_resv_lock_interruptible(resv, NULL);
+
+	if (ret)
+		return ret;
+	*state = scanout_state(scanout);
+	dma_resv_unlock(resv);
+	return 0;
 }
 
 static int pf_ioctl_frame(struct pf *pf, struct barter_pf_frame *req,
@@ -355,14 +418,13 @@ static int pf_ioctl_frame(struct pf *pf, struct barter_pf_frame *req,
 		mutex_unlock(&pf->lock);
 		return -ENODATA;
 	}
-	req->out_state = BARTER_PF_DARK;
 	req->out_format = scanout->picture.format;
 	req->out_width = scanout->picture.width;
 	req->out_height = scanout->picture.height;
 	req->out_length = pf_picture_length(&scanout->picture);
 	req->out_generation = atomic64_read(&pf->generation);
 	if (req->length < req->out_length) {
-		ret = -ENOSPC;
+		ret = scanout_peek(scanout, &req->out_state) ?: -ENOSPC;
 	} else {
 		data = kvmalloc(req->out_length, BARTER_GFP_TABLE);
 		ret = data ? scanout_frame(scanout, req, data) : -ENOMEM;
@@ -377,17 +439,17 @@ static int pf_ioctl_frame(struct pf *pf, struct barter_pf_frame *req,
 	return ret;
 }
 
-/* The buffer's pieces in the PF's memory; the dma_resv is held. */
+/* The buffer's pieces in the PF's memory; the dma_resv is held, the map is there. */
 static u32 scanout_pieces(const struct scanout *scanout, struct barter_range *to, u32 room)
 {
 	const struct barter_pci_bar_map *map = scanout->map;
 	u32 i;
 
-	for (i = 0; map && i < min(room, map->nr); i++) {
+	for (i = 0; i < min(room, map->nr); i++) {
 		to[i].offset = scanout->share + map->ranges[i].offset;
 		to[i].length = map->ranges[i].length;
 	}
-	return map ? map->nr : 0;
+	return map->nr;
 }
 
 static int scanout_status(struct scanout *scanout, struct barter_pf_status *req,
@@ -401,9 +463,9 @@ static int scanout_status(struct scanout *scanout, struct barter_pf_status *req,
 	ret = dma_resv_lock_interruptible(resv, NULL);
 	if (ret)
 		return ret;
-	req->out_state = scanout->map && !scanout->pf->resetting ? BARTER_PF_LIVE :
-								   BARTER_PF_DARK;
-	req->out_nr_pieces = scanout_pieces(scanout, pieces, room);
+	req->out_state = scanout_state(scanout);
+	if (req->out_state == BARTER_PF_LIVE)
+		req->out_nr_pieces = scanout_pieces(scanout, pieces, room);
 	dma_resv_unlock(resv);
 	req->out_format = scanout->picture.format;
 	req->out_width = scanout->picture.width;

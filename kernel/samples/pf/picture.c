@@ -12,7 +12,6 @@
 #include <linux/io.h>
 #include <linux/minmax.h>
 #include <linux/overflow.h>
-#include <linux/sched.h>
 #include <linux/string.h>
 
 #include "picture.h"
@@ -151,21 +150,14 @@ void pf_picture_black(const struct pf_picture *picture, u8 *to)
 	}
 }
 
-/* The piece that was read from last: @start is where in the buffer it begins. */
-struct pf_cursor {
-	const struct barter_pci_bar_map *map;
-	u32 piece;
-	u64 start;
-};
-
 /* Copy bytes of the buffer, from as many pieces as they lie in. */
-static int bytes_copy(struct pf_cursor *at, const void __iomem *share, u64 offset,
-		      u8 *to, size_t length)
+static int bytes_copy(struct pf_reader *at, const struct barter_pci_bar_map *map,
+		      const void __iomem *share, u64 offset, u8 *to, size_t length)
 {
-	const struct barter_pci_bar_map *map = at->map;
-
-	if (offset < at->start)
-		*at = (struct pf_cursor){ .map = map };
+	if (offset < at->start) {
+		at->piece = 0;
+		at->start = 0;
+	}
 	while (length) {
 		const struct barter_range *piece;
 		size_t n;
@@ -188,37 +180,42 @@ static int bytes_copy(struct pf_cursor *at, const void __iomem *share, u64 offse
 }
 
 /**
- * pf_picture_copy - fetch a picture from the VF's part of the PF's memory
+ * pf_picture_read - fetch rows of a picture from the VF's part of the PF's memory
  * @picture: the picture
- * @map: where in that part the buffer's pieces are; stays while this runs
+ * @reader: where to go on; the next call goes on behind it
+ * @map: where in that part the buffer's pieces are; the same one for all calls
  * @share: that part, as the PF has it mapped
- * @to: filled with the picture's length
+ * @to: where the whole picture goes
+ * @enough: return after so many bytes, at the end of a row
  *
- * Context: may sleep.
- *
- * Return: 0, -EIO if the map is shorter than the buffer was.
+ * Return: 1 if there is more, 0 if that was all, -EIO if the map is shorter than the
+ * buffer was.
  */
-int pf_picture_copy(const struct pf_picture *picture,
+int pf_picture_read(const struct pf_picture *picture, struct pf_reader *reader,
 		    const struct barter_pci_bar_map *map,
-		    const void __iomem *share, u8 *to)
+		    const void __iomem *share, u8 *to, size_t enough)
 {
-	struct pf_cursor at = { .map = map };
-	unsigned int i;
-	u32 row;
+	size_t until = reader->done + enough;
 	int ret;
 
-	for (i = 0; i < picture->nr_planes; i++) {
-		const struct barter_pf_plane *plane = &picture->planes[i];
-		u32 length = row_bytes(picture, i);
+	while (reader->plane < picture->nr_planes) {
+		const struct barter_pf_plane *plane = &picture->planes[reader->plane];
+		u32 length = row_bytes(picture, reader->plane);
 
-		for (row = 0; row < row_count(picture, i); row++) {
-			ret = bytes_copy(&at, share, plane->offset +
-					 (u64)row * plane->stride, to, length);
-			if (ret)
-				return ret;
-			to += length;
-			cond_resched();
+		if (reader->row == row_count(picture, reader->plane)) {
+			reader->row = 0;
+			reader->plane++;
+			continue;
 		}
+		if (reader->done >= until)
+			return 1;
+		ret = bytes_copy(reader, map, share, plane->offset +
+				 (u64)reader->row * plane->stride,
+				 to + reader->done, length);
+		if (ret)
+			return ret;
+		reader->done += length;
+		reader->row++;
 	}
 	return 0;
 }

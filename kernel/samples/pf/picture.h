@@ -13,6 +13,24 @@
 struct barter_pci_bar_map;
 
 /**
+ * struct pf_reader - how far a picture has been fetched
+ * @plane: of it
+ * @row: the next one of that plane
+ * @done: bytes fetched
+ * @piece: the piece that was read from last
+ * @start: where in the buffer that piece begins
+ *
+ * All zero in the beginning.
+ */
+struct pf_reader {
+	unsigned int plane;
+	u32 row;
+	size_t done;
+	u32 piece;
+	u64 start;
+};
+
+/**
  * struct pf_picture - a picture in a buffer
  * @format: BARTER_PF_*
  * @width: pixels in a row
@@ -32,8 +50,8 @@ int pf_picture_init(struct pf_picture *picture, const struct barter_pf_set *set,
 		    u64 buffer_length);
 size_t pf_picture_length(const struct pf_picture *picture);
 void pf_picture_black(const struct pf_picture *picture, u8 *to);
-int pf_picture_copy(const struct pf_picture *picture,
+int pf_picture_read(const struct pf_picture *picture, struct pf_reader *reader,
 		    const struct barter_pci_bar_map *map,
-		    const void __iomem *share, u8 *to);
+		    const void __iomem *share, u8 *to, size_t enough);
 
 #endif /* BARTER_PF_PICTURE_H */

@@ -12,6 +12,7 @@
 #undef pr_fmt
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/barter.h>
 #include <linux/moduleparam.h>
 #include <linux/overflow.h>
 #include <linux/pci.h>
@@ -151,7 +152,7 @@ MODULE_PARM_DESC(vfs,
 
 /**
  * pf_share_find - where a function's memory is
- * @vf: the function
+ * @match: names the function
  * @offset: set to where it begins in the PF's memory
  * @length: set to how much it is
  *
@@ -159,12 +160,12 @@ MODULE_PARM_DESC(vfs,
  *
  * Return: 0, or -ENXIO if the parameter vfs does not name it.
  */
-int pf_share_find(struct pci_dev *vf, u64 *offset, u64 *length)
+int pf_share_find(const struct barter_match *match, u64 *offset, u64 *length)
 {
 	const struct pf_share wanted = {
-		.domain = pci_domain_nr(vf->bus),
-		.bus = vf->bus->number,
-		.devfn = vf->devfn,
+		.domain = match->domain,
+		.bus = match->bus,
+		.devfn = match->devfn,
 	};
 	int ret = -ENXIO;
 	unsigned int i;

@@ -9,8 +9,8 @@
 
 #include <linux/types.h>
 
-struct pci_dev;
+struct barter_match;
 
-int pf_share_find(struct pci_dev *vf, u64 *offset, u64 *length);
+int pf_share_find(const struct barter_match *match, u64 *offset, u64 *length);
 
 #endif /* BARTER_PF_SHARES_H */
