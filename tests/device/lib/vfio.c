@@ -69,7 +69,7 @@ static int open_device(struct dev *d)
 	return d->fd < 0 ? -errno : dev_regions(d);
 }
 
-int dev_open_bound(struct dev *d, const char *bdf)
+int dev_open_group(struct dev *d, const char *bdf)
 {
 	int ret;
 
@@ -80,17 +80,23 @@ int dev_open_bound(struct dev *d, const char *bdf)
 	if (d->container < 0)
 		return -errno;
 	ret = d->group = open_group(bdf);
-	if (ret < 0)
-		goto err_close;
-	ret = -EIO;
-	if (ioctl(d->group, VFIO_GROUP_SET_CONTAINER, &d->container) ||
-	    ioctl(d->container, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU))
-		goto err_close;
-	ret = open_device(d);
-	if (!ret)
+	if (ret >= 0 &&
+	    !ioctl(d->group, VFIO_GROUP_SET_CONTAINER, &d->container) &&
+	    !ioctl(d->container, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU))
 		return 0;
-err_close:
 	dev_close(d);
+	return ret < 0 ? ret : -EIO;
+}
+
+int dev_open_bound(struct dev *d, const char *bdf)
+{
+	int ret = dev_open_group(d, bdf);
+
+	if (ret)
+		return ret;
+	ret = open_device(d);
+	if (ret)
+		dev_close(d);
 	return ret;
 }
 

@@ -33,6 +33,8 @@ int dev_open(struct dev *d, const char *bdf);
 int dev_open_in(struct dev *d, const char *bdf, const struct dev *other);
 /* As dev_open(), but leave the driver that is bound, and COMMAND. */
 int dev_open_bound(struct dev *d, const char *bdf);
+/* Group and container alone, without the device itself. */
+int dev_open_group(struct dev *d, const char *bdf);
 void dev_close(struct dev *d);
 
 /* Fill in what VFIO says of the regions of an open device. */
