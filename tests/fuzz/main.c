@@ -446,6 +446,8 @@ static void options(int argc, char **argv)
 			break;
 		case 'l':
 			with_log = true;
+			/* Else the kernel takes ten lines in five seconds. */
+			sysfs_put("on\n", "/proc/sys/kernel/printk_devkmsg");
 			break;
 		default:
 			tap_bail("unknown option");
