@@ -98,11 +98,12 @@ static int iova_init(struct edu *edu, struct edu_domain *own)
 		u64 end = region->start + (region->length - 1);
 
 		if (!ret && region->start >> PAGE_SHIFT <= own->last)
-			ret = mtree_insert_range(&own->iovas,
-						 region->start >> PAGE_SHIFT,
-						 min_t(u64, end >> PAGE_SHIFT,
-						       own->last),
-						 own, GFP_KERNEL);
+			/* Some are listed twice, or overlap. */
+			ret = mtree_store_range(&own->iovas,
+						region->start >> PAGE_SHIFT,
+						min_t(u64, end >> PAGE_SHIFT,
+						      own->last),
+						own, GFP_KERNEL);
 	}
 	iommu_put_resv_regions(&edu->pdev->dev, &regions);
 	return ret;
@@ -311,12 +312,12 @@ int edu_domain_init(struct edu *edu)
 	edu->own = own;
 
 	own->bounce = (void *)get_zeroed_page(GFP_KERNEL);
-	ret = own->bounce ? iova_init(edu, own) : -ENOMEM;
+	/* What it can address is known once a device is in the domain. */
+	ret = own->bounce ? domain_enter(edu, true) : -ENOMEM;
+	if (!ret)
+		ret = iova_init(edu, own);
 	if (!ret)
 		ret = iova_alloc(own, PAGE_SIZE, &iova);
-	/* The page size and the like are known once a device is in the domain. */
-	if (!ret)
-		ret = domain_enter(edu, true);
 	if (!ret)
 		ret = iommu_map(own->domain, iova, virt_to_phys(own->bounce),
 				PAGE_SIZE, IOMMU_READ | IOMMU_WRITE |
