@@ -295,5 +295,7 @@ int main(int argc, char **argv)
 	for (unsigned int i = 0; i < NR_BUGS; i++)
 		if (bugs[i].fn && (!own || bugs[i].warns == warns))
 			run(&bugs[i]);
+	if (warns)
+		forget_native_leaks();
 	return tap_done();
 }
