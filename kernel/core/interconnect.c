@@ -249,6 +249,65 @@ static int barter_match_one(struct barter_attach *ba, struct barter_match *match
 	return 0;
 }
 
+/*
+ * Who knows nothing of barter has one offer, sgt: no lists to go through, no module
+ * to hold. Most importers are like that.
+ */
+static int barter_negotiate_plain(struct barter_attach *ba)
+{
+	const struct barter_exporter_ops *ops = ba->buf->exp->ops;
+	const struct barter_offer *offer = &barter_plain_offer;
+	int ret;
+
+	if (ops->offers)
+		offer = barter_offer_find(ops->offers, ops->nr_offers, &barter_sgt);
+	if (!offer)
+		return -EOPNOTSUPP;
+	ret = barter_sgt_fits(ba->attach);
+	trace_barter_match(ba->buf->id, ba->attach->dev, barter_sgt.name, ret);
+	if (ret)
+		return ret;
+	ba->matches[0] = *offer;
+	ba->nr_matches = 1;
+	return 0;
+}
+
+/* Two lists: what is in both, in the exporter's order. */
+static int barter_negotiate_lists(struct barter_attach *ba)
+{
+	const struct barter_importer *importer = ba->importer;
+	struct barter_buf *buf = ba->buf;
+	const struct barter_exporter_ops *ops = buf->exp->ops;
+	const struct barter_offer *offers = ops->offers ?: barter_core_offers;
+	unsigned int i, nr = ops->offers ? ops->nr_offers :
+					   ARRAY_SIZE(barter_core_offers);
+	struct barter_match match = {
+		.attach = ba->attach,
+		.exporter = buf->exp,
+		.pdev = buf->pdev,
+		.domain = buf->domain,
+		.bus = buf->bus,
+		.devfn = buf->devfn,
+		.bar = buf->bar,
+		.bar_length = buf->bar_length,
+		.end = buf->end,
+	};
+	int ret;
+
+	for (i = 0; i < nr; i++) {
+		const struct barter_offer *other =
+			barter_offer_find(importer->offers, importer->nr_offers,
+					  offers[i].type);
+
+		if (!other)
+			continue;
+		ret = barter_match_one(ba, &match, &offers[i], other);
+		if (ret && ret != BARTER_MATCH_SKIP)
+			return ret;
+	}
+	return ba->nr_matches ? 0 : -EOPNOTSUPP;
+}
+
 /**
  * barter_negotiate - agree on interconnects for a new attachment
  * @ba: the attachment, its @buf and @attach set; on success what was agreed is
@@ -261,26 +320,8 @@ static int barter_match_one(struct barter_attach *ba, struct barter_match *match
  */
 int barter_negotiate(struct barter_attach *ba)
 {
-	struct barter_buf *buf = ba->buf;
-	const struct barter_exporter_ops *ops = buf->exp->ops;
-	const struct barter_offer *offers = ops->offers ?: barter_core_offers;
-	unsigned int i, nr = ops->offers ? ops->nr_offers :
-					   ARRAY_SIZE(barter_core_offers);
-	const struct barter_offer *others = &barter_plain_offer;
-	struct barter_match match = {
-		.attach = ba->attach,
-		.exporter = buf->exp,
-		.pdev = buf->pdev,
-		.domain = buf->domain,
-		.bus = buf->bus,
-		.devfn = buf->devfn,
-		.bar = buf->bar,
-		.bar_length = buf->bar_length,
-		.end = buf->end,
-	};
 	const struct barter_importer *importer;
-	unsigned int nr_others = 1;
-	int ret = 0;
+	int ret;
 
 	ba->chosen = -1;
 	ba->nr_matches = 0;
@@ -290,26 +331,11 @@ int barter_negotiate(struct barter_attach *ba)
 	if (IS_ERR(importer))
 		return PTR_ERR(importer);
 	ba->importer = importer;
-	if (importer) {
-		others = importer->offers;
-		nr_others = importer->nr_offers;
-		if (importer->restored)
-			INIT_WORK(&ba->restored_work, barter_restored_work);
-	}
-
-	for (i = 0; i < nr; i++) {
-		const struct barter_offer *other =
-			barter_offer_find(others, nr_others, offers[i].type);
-
-		if (!other)
-			continue;
-		ret = barter_match_one(ba, &match, &offers[i], other);
-		if (ret && ret != BARTER_MATCH_SKIP)
-			break;
-		ret = 0;
-	}
-	if (!ret && !ba->nr_matches)
-		ret = -EOPNOTSUPP;
+	if (!importer)
+		return barter_negotiate_plain(ba);
+	if (importer->restored)
+		INIT_WORK(&ba->restored_work, barter_restored_work);
+	ret = barter_negotiate_lists(ba);
 	if (ret)
 		barter_negotiate_undo(ba);
 	return ret;

@@ -174,6 +174,7 @@ void barter_domain_revoke(struct barter_attach *ba);
 void barter_domain_detach(struct barter_attach *ba);
 
 /* map_sgt.c */
+int barter_sgt_fits(const struct dma_buf_attachment *attach);
 struct sg_table *barter_sgt_map(struct barter_attach *ba,
 				enum dma_data_direction dir);
 void barter_sgt_unmap(struct barter_attach *ba, struct sg_table *sgt,
