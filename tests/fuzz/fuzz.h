@@ -140,7 +140,7 @@ void world_init(void);
 void world_empty(void);
 /* For a child: close its copies of the importers that may hold on. */
 void world_forget_importers(void);
-/* Also when nobody else does anything: no wait may last for long. */
+/* For the main thread: takes devices from whoever keeps them from being unbound. */
 void world_janitor(void);
 
 int fd_get(uint64_t arg);
