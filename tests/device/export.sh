@@ -9,20 +9,6 @@
 . /tests/tap.sh
 tap_begin export
 
-# exits STATUS WHAT COMMAND...: the command's output is in /tmp/said then.
-exits() {
-	want=$1 what=$2
-	shift 2
-	"$@" >/tmp/said 2>&1 </dev/null
-	[ "$?" = "$want" ]
-	result $? "$what"
-}
-
-says() {
-	grep -qe "$1" /tmp/said
-	result $? "$2"
-}
-
 parameter=/sys/module/barter_vfio_pci/parameters/feature11
 # Does the kernel lend by itself? It has a function for drivers that ask it to.
 native=no

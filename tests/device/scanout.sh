@@ -5,31 +5,8 @@
 # scanout.sh: "barter scanout" with a VF's buffer on its PF; the colours of every
 # format. Runs inside the test machine "vram"; TAP on standard output.
 
-n=0 bad=0
-result() {
-	n=$((n + 1))
-	if [ "$1" = 0 ]; then
-		echo "ok $n - scanout: $2"
-	else
-		bad=$((bad + 1))
-		echo "not ok $n - scanout: $2"
-		sed 's/^/#   /' /tmp/said
-	fi
-}
-
-# exits STATUS WHAT COMMAND...: the command's output is in /tmp/said then.
-exits() {
-	want=$1 what=$2
-	shift 2
-	"$@" >/tmp/said 2>&1 </dev/null
-	[ "$?" = "$want" ]
-	result $? "$what"
-}
-
-says() {
-	grep -qe "$1" /tmp/said
-	result $? "$2"
-}
+. /tests/tap.sh
+tap_begin scanout
 
 # lent COMMAND: with the VF's second MiB's first page and, behind it, its first page.
 lent() { barter export "$VM_VF0" 2 1M+4K 0+4K -- sh -c "$1"; }
@@ -124,5 +101,4 @@ exits 0 'clear' barter scanout "$pf" --clear
 exits 0 'status' barter scanout "$pf"
 says '^state  *none$' 'no picture'
 barter unbind "$VM_VF0" >/dev/null 2>&1
-echo "1..$n"
-[ $bad = 0 ]
+tap_done

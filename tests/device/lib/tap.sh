@@ -21,6 +21,21 @@ result() {
 	fi
 }
 
+# exits STATUS WHAT COMMAND...: the command's output is in /tmp/said then.
+exits() {
+	want=$1 what=$2
+	shift 2
+	"$@" >/tmp/said 2>&1 </dev/null
+	[ "$?" = "$want" ]
+	result $? "$what"
+}
+
+# says PATTERN WHAT: of what was said.
+says() {
+	grep -qe "$1" /tmp/said
+	result $? "$2"
+}
+
 # The plan; fails if a test has.
 tap_done() {
 	echo "1..$n"
