@@ -18,7 +18,8 @@
  *	barter_exporter_init()		before anybody can export
  *	barter_exporter_add_window()	once per free span of the mmap space
  *	barter_exporter_restore(CLOSED)	memory may be lent from now on
- *	barter_export(), revoke, restore ...
+ *	barter_export_fd(), revoke, restore ...
+ *	barter_buf_revoke()		one buffer is taken back for ever
  *	barter_exporter_destroy()	at remove: everything is taken back
  *	barter_exporter_cleanup()	when the last reference is gone
  *
@@ -73,8 +74,8 @@ struct barter_offer {
  * @owner: the driver's module; every buffer holds a reference to it
  * @get: take a reference that keeps the structure around the exporter, the
  *	address_space and @access_begin callable. May be called in any context
- *	that may sleep, only while the caller of barter_export() keeps it alive
- *	too.
+ *	that may sleep, only while the caller of barter_export_fd() keeps it alive
+ *	too, or a buffer that a slice is being cut from.
  * @put: drop it; may be the last one, and then calls barter_exporter_cleanup()
  *	before the memory is freed
  * @access_begin: take the lock under which the answer of @access_allowed
@@ -96,6 +97,8 @@ struct barter_offer {
  *	@types, which are in the order of @offers. Returns its index, or an errno,
  *	which the importer gets for its map or pin: nothing is chosen then. What the
  *	importer has declined is not in @types. Takes neither the driver's access lock nor a lock that a revoke is called with.
+ * @slice_tells_device: may be NULL, which means no: may whoever holds a slice learn
+ *	which device and BAR it is of. Any context.
  */
 struct barter_exporter_ops {
 	struct module *owner;
@@ -110,6 +113,7 @@ struct barter_exporter_ops {
 		      struct dma_buf_attachment *attach,
 		      const struct barter_interconnect *const *types,
 		      unsigned int nr);
+	bool (*slice_tells_device)(struct barter_exporter *exp);
 };
 
 /*
@@ -187,9 +191,26 @@ int barter_exporter_revoke(struct barter_exporter *exp, u32 reason,
 			   unsigned int flags);
 void barter_exporter_restore(struct barter_exporter *exp, u32 reason);
 
-int barter_export_fd(struct barter_exporter *exp, unsigned int bar,
-		     const struct barter_range *ranges, u32 nr,
-		     unsigned int open_flags);
+int barter_buf_revoke(struct barter_exporter *exp, struct dma_buf *dmabuf,
+		      unsigned int flags);
+
+/**
+ * struct barter_lend - what is to be lent
+ * @bar: BAR index, 0 to 5
+ * @ranges: pieces of the BAR, in the buffer's order; copied
+ * @nr: number of @ranges, 1 to BARTER_MAX_RANGES
+ * @open_flags: O_CLOEXEC and an access mode; O_RDONLY with BARTER_EXPORT_READ_ONLY
+ * @flags: BARTER_EXPORT_*
+ */
+struct barter_lend {
+	unsigned int bar;
+	const struct barter_range *ranges;
+	u32 nr;
+	unsigned int open_flags;
+	u32 flags;
+};
+
+int barter_export_fd(struct barter_exporter *exp, const struct barter_lend *lend);
 
 /*
  * Interconnects
@@ -277,6 +298,9 @@ struct barter_match {
  *	of the attachment may count. The exporting device may be on its way out, or
  *	out, and must not be touched. Returns 0 to agree, BARTER_MATCH_SKIP to go on
  *	without the type, any other errno to refuse the attachment.
+ * @read_only: its map calls ask barter_attach_read_only(), and see to it that such a
+ *	buffer is not written through what they give. A type that does not say so never
+ *	gets a read-only buffer.
  *
  * The rest is private to core.
  */
@@ -284,6 +308,7 @@ struct barter_interconnect {
 	const char *name;
 	struct module *owner;
 	int (*match)(const struct barter_match *match);
+	bool read_only;
 
 	/* private: */
 	struct list_head node;
@@ -338,6 +363,7 @@ int barter_map_begin(struct dma_buf_attachment *attach,
 void barter_map_end(struct dma_buf_attachment *attach,
 		    const struct barter_interconnect *type);
 struct barter_exporter *barter_attach_exporter(struct dma_buf_attachment *attach);
+bool barter_attach_read_only(struct dma_buf_attachment *attach);
 u32 barter_attach_ranges(struct dma_buf_attachment *attach, u32 first,
 			 struct barter_range *ranges, u32 nr);
 

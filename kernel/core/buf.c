@@ -268,9 +268,7 @@ static void barter_buf_free(struct barter_buf *buf)
 {
 	struct barter_exporter *exp = buf->exp;
 
-	spin_lock(&exp->list_lock);
-	list_del(&buf->exp_node);
-	spin_unlock(&exp->list_lock);
+	barter_tree_remove(buf);
 	spin_lock(&barter_bufs_lock);
 	list_del(&buf->all_node);
 	spin_unlock(&barter_bufs_lock);
@@ -278,6 +276,8 @@ static void barter_buf_free(struct barter_buf *buf)
 	barter_window_free(buf);
 	mutex_destroy(&buf->window_lock);
 	pci_dev_put(buf->pdev);
+	if (buf->shown != buf->ranges)
+		kvfree(buf->shown);
 	kvfree(buf->ranges);
 	kfree(buf);
 	exp->ops->put(exp);
@@ -319,40 +319,32 @@ static struct barter_ranges *barter_buf_ranges(const struct barter_range *ranges
 	return out;
 }
 
-/* A complete buffer, on no exporter's list yet. */
-static struct barter_buf *barter_buf_new(struct barter_exporter *exp,
-					 unsigned int bar,
-					 const struct barter_range *ranges,
-					 u32 nr, unsigned int open_flags)
+/**
+ * barter_buf_make - a complete buffer, on no list yet
+ * @buf: zeroed, but for @exp, @ranges, @shown, @slice, @read_only and where the
+ *	memory is (@bar, @bar_start, @bar_length, @domain, @bus, @devfn); taken over,
+ *	and freed on failure, with both tables
+ * @open_flags: O_CLOEXEC and an access mode
+ *
+ * Somebody else keeps @exp meanwhile. Context: may sleep.
+ *
+ * Return: 0, then dma_buf_put(buf->dmabuf) ends it; or what dma_buf_export() says.
+ */
+int barter_buf_make(struct barter_buf *buf, unsigned int open_flags)
 {
 	DEFINE_DMA_BUF_EXPORT_INFO(info);
-	struct barter_buf *buf;
-	int ret;
-
-	buf = kzalloc(sizeof(*buf), GFP_KERNEL_ACCOUNT);
-	if (!buf)
-		return ERR_PTR(-ENOMEM);
-	buf->ranges = barter_buf_ranges(ranges, nr,
-					pci_resource_len(exp->pdev, bar));
-	if (IS_ERR(buf->ranges)) {
-		ret = PTR_ERR(buf->ranges);
-		goto err_free_buf;
-	}
+	struct barter_exporter *exp = buf->exp;
+	struct dma_buf *dmabuf;
 
 	exp->ops->get(exp);
-	buf->exp = exp;
 	buf->pdev = pci_dev_get(exp->pdev);
-	buf->bar = bar;
-	buf->bar_start = pci_resource_start(exp->pdev, bar);
-	buf->bar_length = pci_resource_len(exp->pdev, bar);
 	buf->end = barter_ranges_end(buf->ranges);
 	buf->id = atomic64_fetch_inc(&barter_next_id);
-	buf->domain = pci_domain_nr(exp->pdev->bus);
-	buf->bus = exp->pdev->bus->number;
-	buf->devfn = exp->pdev->devfn;
 	init_waitqueue_head(&buf->idle);
 	mutex_init(&buf->window_lock);
 	INIT_LIST_HEAD(&buf->exp_node);
+	INIT_LIST_HEAD(&buf->children);
+	INIT_LIST_HEAD(&buf->sibling);
 	INIT_LIST_HEAD(&buf->all_node);
 	INIT_LIST_HEAD(&buf->revoke_node);
 
@@ -362,69 +354,109 @@ static struct barter_buf *barter_buf_new(struct barter_exporter *exp,
 	info.size = buf->ranges->length;
 	info.flags = open_flags;
 	info.priv = buf;
-	buf->dmabuf = dma_buf_export(&info);
-	if (IS_ERR(buf->dmabuf)) {
-		ret = PTR_ERR(buf->dmabuf);
+	dmabuf = dma_buf_export(&info);
+	if (IS_ERR(dmabuf)) {
 		barter_buf_free(buf);
+		return PTR_ERR(dmabuf);
+	}
+	buf->dmabuf = dmabuf;
+	dmabuf->file->f_mapping = exp->mapping;
+	buf->dentry = dmabuf->file->f_path.dentry;
+	return 0;
+}
+
+/* A new buffer over ranges of a BAR. */
+static struct barter_buf *barter_buf_new(struct barter_exporter *exp,
+					 const struct barter_lend *lend)
+{
+	struct barter_buf *buf;
+	int ret;
+
+	buf = kzalloc(sizeof(*buf), GFP_KERNEL_ACCOUNT);
+	if (!buf)
+		return ERR_PTR(-ENOMEM);
+	buf->ranges = barter_buf_ranges(lend->ranges, lend->nr,
+					pci_resource_len(exp->pdev, lend->bar));
+	if (IS_ERR(buf->ranges)) {
+		ret = PTR_ERR(buf->ranges);
+		kfree(buf);
 		return ERR_PTR(ret);
 	}
-	buf->dmabuf->file->f_mapping = exp->mapping;
-	buf->dentry = buf->dmabuf->file->f_path.dentry;
-	return buf;
+	buf->shown = buf->ranges;
+	buf->exp = exp;
+	buf->read_only = lend->flags & BARTER_EXPORT_READ_ONLY;
+	buf->bar = lend->bar;
+	buf->bar_start = pci_resource_start(exp->pdev, lend->bar);
+	buf->bar_length = pci_resource_len(exp->pdev, lend->bar);
+	buf->domain = pci_domain_nr(exp->pdev->bus);
+	buf->bus = exp->pdev->bus->number;
+	buf->devfn = exp->pdev->devfn;
+	ret = barter_buf_make(buf, lend->open_flags);
+	return ret ? ERR_PTR(ret) : buf;
+}
 
-err_free_buf:
-	kfree(buf);
-	return ERR_PTR(ret);
+/**
+ * barter_buf_publish - from here on everybody may find the buffer
+ * @buf: of barter_buf_make()
+ * @parent: what it was cut from, kept by the caller; NULL if it is no slice
+ *
+ * Return: 0 or what barter_exporter_publish() says.
+ */
+int barter_buf_publish(struct barter_buf *buf, struct barter_buf *parent)
+{
+	int ret = barter_exporter_publish(buf, parent);
+
+	if (ret)
+		return ret;
+	spin_lock(&barter_bufs_lock);
+	list_add_tail(&buf->all_node, &barter_bufs);
+	spin_unlock(&barter_bufs_lock);
+	return 0;
 }
 
 /**
  * barter_export_fd - lend ranges of a BAR as a dma-buf
  * @exp: the exporter, open
- * @bar: BAR index, 0 to 5
- * @ranges: what to lend, in the buffer's order; copied
- * @nr: number of @ranges, 1 to BARTER_MAX_RANGES
- * @open_flags: O_CLOEXEC and an access mode
+ * @lend: what, and how
  *
  * The buffer is born revoked if a reason is in force. Memory is charged to the
  * caller's memory cgroup. Context: a system call of the user who gets the fd; no
  * lock of the driver that a revoke needs is held.
  *
  * Return: a new fd of the caller's process, or
- * -EINVAL: open_flags, no range, misaligned, outside the BAR, not memory;
+ * -EINVAL: flags, open_flags, no range, misaligned, outside the BAR, not memory;
  * -ENODEV: no such BAR, or the device is closed or gone;
  * -EOVERFLOW, -E2BIG: see struct vfio_device_feature_dma_buf in the uapi header;
  * -ENOMEM; -EMFILE: no fd is free; -EINTR: a fatal signal came.
  */
-int barter_export_fd(struct barter_exporter *exp, unsigned int bar,
-		     const struct barter_range *ranges, u32 nr,
-		     unsigned int open_flags)
+int barter_export_fd(struct barter_exporter *exp, const struct barter_lend *lend)
 {
+	unsigned int mode = lend->open_flags & O_ACCMODE;
 	struct barter_buf *buf;
 	int ret;
 
-	if (bar >= PCI_STD_NUM_BARS || !pci_resource_len(exp->pdev, bar))
+	if (lend->bar >= PCI_STD_NUM_BARS ||
+	    !pci_resource_len(exp->pdev, lend->bar))
 		return -ENODEV;
-	if (!(pci_resource_flags(exp->pdev, bar) & IORESOURCE_MEM))
+	if (!(pci_resource_flags(exp->pdev, lend->bar) & IORESOURCE_MEM))
 		return -EINVAL;
-	if (open_flags & ~(O_ACCMODE | O_CLOEXEC) ||
-	    (open_flags & O_ACCMODE) == O_ACCMODE)
+	if (lend->open_flags & ~(O_ACCMODE | O_CLOEXEC) || mode == O_ACCMODE)
+		return -EINVAL;
+	if (lend->flags & ~BARTER_EXPORT_READ_ONLY ||
+	    (lend->flags & BARTER_EXPORT_READ_ONLY && mode != O_RDONLY))
 		return -EINVAL;
 
-	buf = barter_buf_new(exp, bar, ranges, nr, open_flags);
+	buf = barter_buf_new(exp, lend);
 	if (IS_ERR(buf))
 		return PTR_ERR(buf);
 
-	ret = barter_exporter_publish(buf);
+	ret = barter_buf_publish(buf, NULL);
 	if (ret)
 		goto err_put_dmabuf;
-	spin_lock(&barter_bufs_lock);
-	list_add_tail(&buf->all_node, &barter_bufs);
-	spin_unlock(&barter_bufs_lock);
-
-	trace_barter_export(buf->id, buf->pdev, bar, buf->ranges->nr,
+	trace_barter_export(buf->id, buf->pdev, buf->bar, buf->ranges->nr,
 			    buf->ranges->length);
 	/* Once the fd is there, another thread may close it: hands off. */
-	ret = dma_buf_fd(buf->dmabuf, open_flags);
+	ret = dma_buf_fd(buf->dmabuf, lend->open_flags);
 	if (ret < 0)
 		goto err_put_dmabuf;
 	return ret;

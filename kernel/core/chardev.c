@@ -5,8 +5,8 @@
  * /dev/barter: for whoever holds a dma-buf fd.
  *
  * One table of ioctls; the dispatcher copies in and out, bodies see kernel
- * memory only. No call waits for a revoke, so that a process can always ask who
- * is in the way of one. No physical address is ever shown.
+ * memory only. No question waits for a revoke, so that a process can always ask who
+ * is in the way of one; a new slice does. No physical address is ever shown.
  */
 #include <linux/capability.h>
 #include <linux/compat.h>
@@ -22,6 +22,10 @@
 union barter_request {
 	struct barter_info info;
 	struct barter_route route;
+	struct {
+		struct barter_slice req;
+		struct dma_buf *dmabuf;
+	} slice;
 };
 
 static struct dma_buf *barter_get_dmabuf(s32 fd)
@@ -83,6 +87,26 @@ static u32 barter_info_importers(struct dma_buf *dmabuf,
 	return nr;
 }
 
+/* What kind of buffer it is, and of which device. */
+static void barter_info_what(struct barter_info *req, struct barter_buf *buf)
+{
+	bool told = barter_slice_tells_device(buf);
+	u64 parent;
+	u32 slices;
+
+	req->out_flags = (buf->slice ? BARTER_BUFFER_SLICE : 0) |
+			 (buf->read_only ? BARTER_BUFFER_READ_ONLY : 0) |
+			 (told ? 0 : BARTER_BUFFER_UNTOLD);
+	req->out_bar = told ? buf->bar : U32_MAX;
+	req->out_domain = told ? buf->domain : U32_MAX;
+	req->out_bus = told ? buf->bus : U8_MAX;
+	req->out_devfn = told ? buf->devfn : U8_MAX;
+	req->out_id = buf->id;
+	barter_tree_ask(buf, &parent, &slices);
+	req->out_parent = parent;
+	req->out_slices = slices;
+}
+
 static int barter_info(union barter_request *u)
 {
 	struct barter_info *req = &u->info;
@@ -100,7 +124,7 @@ static int barter_info(union barter_request *u)
 		return PTR_ERR(dmabuf);
 	buf = barter_buf_from_dmabuf(dmabuf);
 
-	ret = barter_info_ranges(req, buf->ranges);
+	ret = barter_info_ranges(req, buf->shown);
 	if (ret)
 		goto out_put;
 	if (room) {
@@ -111,11 +135,8 @@ static int barter_info(union barter_request *u)
 	}
 
 	req->out_length = buf->ranges->length;
-	req->out_nr_ranges = buf->ranges->nr;
-	req->out_bar = buf->bar;
-	req->out_domain = buf->domain;
-	req->out_bus = buf->bus;
-	req->out_devfn = buf->devfn;
+	req->out_nr_ranges = buf->shown->nr;
+	barter_info_what(req, buf);
 	req->out_mmaps = atomic_read(&buf->mmaps);
 	req->out_faults_pte = atomic64_read(&buf->faults[0]);
 	req->out_faults_pmd = atomic64_read(&buf->faults[1]);
@@ -188,15 +209,19 @@ static struct pci_dev *barter_route_importer(const struct barter_route *req)
 	return barter_pdev_by_fd(req->device_fd);
 }
 
-/* The lending device; its BAR is -1 if no buffer names one. */
+/*
+ * The lending device; its BAR is -1 if no buffer names one. @told: may the caller
+ * read which device it is?
+ */
 static struct pci_dev *barter_route_provider(const struct barter_route *req,
-					     int *bar)
+					     int *bar, bool *told)
 {
 	struct dma_buf *dmabuf;
 	struct barter_buf *buf;
 	struct pci_dev *pdev;
 
 	*bar = -1;
+	*told = true;
 	if (req->flags & BARTER_ROUTE_F_EXPORTER_BDF) {
 		if (req->dmabuf_fd != -1)
 			return ERR_PTR(-EINVAL);
@@ -212,6 +237,7 @@ static struct pci_dev *barter_route_provider(const struct barter_route *req,
 		return ERR_CAST(dmabuf);
 	buf = barter_buf_from_dmabuf(dmabuf);
 	*bar = buf->bar;
+	*told = barter_slice_tells_device(buf) || capable(CAP_SYS_ADMIN);
 	/* Dead or not is no question here; a device that left the bus is. */
 	pdev = device_is_registered(&buf->pdev->dev) ?
 		pci_dev_get(buf->pdev) : ERR_PTR(-ENODEV);
@@ -224,6 +250,7 @@ static int barter_route(union barter_request *u)
 	struct barter_route *req = &u->route;
 	struct barter_route_answer answer;
 	struct pci_dev *provider, *importer;
+	bool told;
 	int bar;
 
 	if (req->flags & ~(BARTER_ROUTE_F_DEVICE_FD |
@@ -231,7 +258,7 @@ static int barter_route(union barter_request *u)
 	    req->__reserved || req->__reserved2)
 		return -EINVAL;
 
-	provider = barter_route_provider(req, &bar);
+	provider = barter_route_provider(req, &bar, &told);
 	if (IS_ERR(provider))
 		return PTR_ERR(provider);
 	importer = barter_route_importer(req);
@@ -243,11 +270,49 @@ static int barter_route(union barter_request *u)
 	barter_route_find(provider, bar, &importer->dev, &answer);
 	req->out_route = answer.route;
 	req->out_reason = answer.why;
-	strscpy_pad(req->out_text, answer.text, sizeof(req->out_text));
+	strscpy_pad(req->out_text, told ? answer.text : "",
+		    sizeof(req->out_text));
 
 	pci_dev_put(importer);
 	pci_dev_put(provider);
 	return 0;
+}
+
+static int barter_slice(union barter_request *u)
+{
+	struct barter_slice *req = &u->slice.req;
+	struct dma_buf *dmabuf;
+	int fd, ret;
+
+	dmabuf = barter_get_dmabuf(req->dmabuf_fd);
+	if (IS_ERR(dmabuf))
+		return PTR_ERR(dmabuf);
+	fd = get_unused_fd_flags(req->open_flags & O_CLOEXEC);
+	ret = fd;
+	if (fd >= 0) {
+		ret = barter_slice_make(req, barter_buf_from_dmabuf(dmabuf),
+					&u->slice.dmabuf);
+		if (ret)
+			put_unused_fd(fd);
+		else
+			req->out_fd = fd;
+	}
+	dma_buf_put(dmabuf);
+	return ret;
+}
+
+/* The caller has the number of the fd, or could not be given it. */
+static void barter_slice_end(union barter_request *u, int error)
+{
+	struct dma_buf *dmabuf = u->slice.dmabuf;
+
+	if (error) {
+		put_unused_fd(u->slice.req.out_fd);
+		dma_buf_put(dmabuf);
+		return;
+	}
+	/* From here on another thread may close it: hands off. */
+	fd_install(u->slice.req.out_fd, dmabuf->file);
 }
 
 struct barter_ioctl {
@@ -255,6 +320,8 @@ struct barter_ioctl {
 	size_t size;		/* of the structure now */
 	size_t min_size;	/* of its first release */
 	int (*run)(union barter_request *u);
+	/* After a run that succeeded; @error: the answer did not get out. */
+	void (*end)(union barter_request *u, int error);
 };
 
 static const struct barter_ioctl barter_ioctls[] = {
@@ -269,6 +336,13 @@ static const struct barter_ioctl barter_ioctls[] = {
 		.size = sizeof(struct barter_route),
 		.min_size = offsetofend(struct barter_route, out_text),
 		.run = barter_route,
+	},
+	{
+		.cmd = BARTER_IOC_SLICE,
+		.size = sizeof(struct barter_slice),
+		.min_size = offsetofend(struct barter_slice, __reserved2),
+		.run = barter_slice,
+		.end = barter_slice_end,
 	},
 };
 
@@ -300,7 +374,11 @@ static long barter_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	ret = op->run(&u);
 	if (ret)
 		return ret;
-	return copy_to_user(to, &u, min_t(size_t, size, op->size)) ? -EFAULT : 0;
+	if (copy_to_user(to, &u, min_t(size_t, size, op->size)))
+		ret = -EFAULT;
+	if (op->end)
+		op->end(&u, ret);
+	return ret;
 }
 
 static const struct file_operations barter_fops = {

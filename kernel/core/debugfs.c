@@ -59,6 +59,20 @@ void barter_reasons_print(u32 reasons, char *text, size_t length)
 					  barter_reason_names[i]);
 }
 
+static void barter_show_kind(struct seq_file *m, struct barter_buf *buf)
+{
+	u64 parent;
+	u32 slices;
+
+	barter_tree_ask(buf, &parent, &slices);
+	if (buf->slice)
+		seq_printf(m, "  slice parent %llu\n", parent);
+	if (slices)
+		seq_printf(m, "  slices %u\n", slices);
+	if (buf->read_only)
+		seq_puts(m, "  read-only\n");
+}
+
 static void barter_show_ranges(struct seq_file *m, const struct barter_buf *buf)
 {
 	/* A million ranges would be no help to anybody. */
@@ -111,6 +125,7 @@ static int barter_buffers_show(struct seq_file *m, void *unused)
 		seq_printf(m, "buffer %llu device %s bar %u length %llu ranges %u\n",
 			   buf->id, pci_name(buf->pdev), buf->bar,
 			   buf->ranges->length, buf->ranges->nr);
+		barter_show_kind(m, buf);
 		barter_show_ranges(m, buf);
 		ret = barter_show_state(m, buf);
 		if (ret) {

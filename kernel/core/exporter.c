@@ -161,33 +161,38 @@ struct pci_dev *barter_exporter_find_pdev(struct address_space *mapping)
 /**
  * barter_exporter_publish - put a new buffer on its exporter's list
  * @buf: complete but for its state, which is set here
+ * @parent: what it was cut from, kept by the caller; NULL if it is no slice
  *
  * From here on revokes see it. Under the exporter mutex, so that its first
  * state agrees with the reasons of that moment.
  *
- * Return: 0, -ENODEV if the device is closed or gone, -EINTR on a fatal signal.
+ * Return: 0, -ENODEV if the device is closed or gone, -EBADFD if @parent is dead,
+ * -EINTR on a fatal signal.
  */
-int barter_exporter_publish(struct barter_buf *buf)
+int barter_exporter_publish(struct barter_buf *buf, struct barter_buf *parent)
 {
 	struct barter_exporter *exp = buf->exp;
 	int ret = 0;
 
 	if (mutex_lock_killable(&exp->lock))
 		return -EINTR;
+	if (parent && parent->final) {
+		ret = -EBADFD;
+		goto out_unlock;
+	}
 	if (exp->reasons & BARTER_REASONS_FINAL) {
 		ret = -ENODEV;
 		goto out_unlock;
 	}
 
 	dma_resv_lock(buf->dmabuf->resv, NULL);
-	buf->reasons = exp->reasons;
+	buf->own = parent ? parent->own : 0;
+	buf->reasons = exp->reasons | buf->own;
 	buf->state = buf->reasons ? BARTER_STATE_REVOKED : BARTER_STATE_OK;
 	buf->drained = buf->reasons;
 	dma_resv_unlock(buf->dmabuf->resv);
 
-	spin_lock(&exp->list_lock);
-	list_add_tail(&buf->exp_node, &exp->bufs);
-	spin_unlock(&exp->list_lock);
+	barter_tree_add(buf, parent);
 out_unlock:
 	mutex_unlock(&exp->lock);
 	return ret;

@@ -292,6 +292,7 @@ static int barter_negotiate_lists(struct barter_attach *ba)
 		.bar_length = buf->bar_length,
 		.end = buf->end,
 	};
+	bool denied = false;
 	int ret;
 
 	for (i = 0; i < nr; i++) {
@@ -301,11 +302,17 @@ static int barter_negotiate_lists(struct barter_attach *ba)
 
 		if (!other)
 			continue;
+		if (buf->read_only && !offers[i].type->read_only) {
+			denied = true;
+			continue;
+		}
 		ret = barter_match_one(ba, &match, &offers[i], other);
 		if (ret && ret != BARTER_MATCH_SKIP)
 			return ret;
 	}
-	return ba->nr_matches ? 0 : -EOPNOTSUPP;
+	if (!ba->nr_matches)
+		return denied ? -EPERM : -EOPNOTSUPP;
+	return 0;
 }
 
 /**
@@ -315,8 +322,8 @@ static int barter_negotiate_lists(struct barter_attach *ba)
  *
  * Context: process, no dma_resv held.
  *
- * Return: 0, -EOPNOTSUPP if there is no type that both sides can work with, -ENODEV
- * if the importer's module is on its way out, or what a match callback refused with.
+ * Return: 0, -EOPNOTSUPP if there is no type that both sides can work with, -EPERM if
+ * there is, but none that keeps a read-only buffer from being written, -ENODEV if the importer's module is on its way out, or what a match callback refused with.
  */
 int barter_negotiate(struct barter_attach *ba)
 {
@@ -420,7 +427,8 @@ struct barter_attach *barter_attach_of(struct dma_buf_attachment *attach)
  * no dma_resv held.
  *
  * Return: the attachment, or an ERR_PTR: -EOPNOTSUPP (nothing that both sides can
- * work with, or a foreign dma-buf and no device or no sgt), -EBADFD (dead), -ENODEV (module
+ * work with, or a foreign dma-buf and no device or no sgt), -EPERM (a read-only buffer,
+ * and no type that enforces it), -EBADFD (dead), -ENODEV (module
  * on its way out), -ENOMEM, or what a match callback refused with.
  */
 struct dma_buf_attachment *barter_attach(struct dma_buf *dmabuf,
@@ -571,6 +579,22 @@ struct barter_exporter *barter_attach_exporter(struct dma_buf_attachment *attach
 	return ba->buf->exp;
 }
 BARTER_EXPORT(barter_attach_exporter);
+
+/**
+ * barter_attach_read_only - may the importer only read
+ * @attach: an attachment to a buffer of barter's
+ *
+ * For the map call of a type that says that it enforces this. Constant. Context: any.
+ *
+ * Return: true if nothing may be written through what the importer gets.
+ */
+bool barter_attach_read_only(struct dma_buf_attachment *attach)
+{
+	struct barter_attach *ba = attach->priv;
+
+	return ba->buf->read_only;
+}
+BARTER_EXPORT(barter_attach_read_only);
 
 /**
  * barter_attach_ranges - the pieces of the BAR that a buffer is made of

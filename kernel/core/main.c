@@ -7,6 +7,7 @@
  *	exporter.c	the per-device object that lends
  *	buf.c		a lent buffer and its importers
  *	revoke.c	taking buffers back
+ *	slice.c		buffers from parts of others
  *	ranges.c	range arithmetic
  *	route.c		which way DMA goes between two devices; route_pci.c asks PCI
  *	interconnect.c	which kind of address an importer gets

@@ -302,6 +302,7 @@ struct barter_interconnect barter_iommu_domain = {
 	.name = "iommu-domain",
 	.owner = THIS_MODULE,
 	.match = barter_domain_match,
+	.read_only = true,
 };
 BARTER_EXPORT(barter_iommu_domain);
 
@@ -326,7 +327,8 @@ BARTER_EXPORT(barter_iommu_domain);
  * barter_map_begin() says, or
  * -EINVAL: @request is malformed, the address is misaligned, or a listed device is
  * not attached to the domain;
- * -EPERM: the domain is the DMA API's or, where the kernel tells (6.15), iommufd's;
+ * -EPERM: the domain is the DMA API's or, where the kernel tells (6.15), iommufd's; or
+ * IOMMU_WRITE for a read-only buffer;
  * -EXDEV: no route for a listed device, or none listed without
  * BARTER_DOMAIN_UNCHECKED;
  * -EADDRINUSE: something is mapped there already, or the address is reserved;
@@ -353,6 +355,8 @@ barter_domain_map(struct dma_buf_attachment *attach,
 
 	ret = ba->nr_domain_maps < BARTER_DOMAIN_MAPS ?
 		barter_domain_check(request, buf->ranges->length) : -ENOSPC;
+	if (!ret && buf->read_only && request->prot & IOMMU_WRITE)
+		ret = -EPERM;
 	for (i = 0; !ret && i < request->nr_devices; i++)
 		ret = barter_domain_check_device(buf, request,
 						 request->devices[i]);

@@ -82,6 +82,20 @@ static int barter_sgt_reaches(const struct barter_buf *buf, struct device *dev,
 	return barter_route_check_mask(dev, last, answer);
 }
 
+/*
+ * A read-only buffer may be read by DMA where an IOMMU stops the writes, and by
+ * addresses that it translates.
+ */
+static int barter_sgt_allowed(const struct barter_buf *buf, struct device *dev,
+			      const struct barter_route_answer *answer,
+			      enum dma_data_direction dir)
+{
+	if (!buf->read_only)
+		return 0;
+	return dir == DMA_TO_DEVICE && answer->route == BARTER_ROUTE_HOST &&
+	       barter_route_translated(dev) ? 0 : -EPERM;
+}
+
 static void barter_sgt_unmap_entries(struct barter_sgt *bs, struct device *dev,
 				     unsigned int count,
 				     enum dma_data_direction dir)
@@ -196,7 +210,8 @@ err_unlink:
  *
  * Return: a table with DMA addresses only, owned by the caller until
  * barter_sgt_unmap(), or -EXDEV (no route, or the importer cannot address the
- * memory), -EOPNOTSUPP (the importer has no DMA mask), -ENOMEM, -EINTR, or what
+ * memory), -EPERM (a read-only buffer, and the importer asks to write or no IOMMU
+ * would stop it), -EOPNOTSUPP (the importer has no DMA mask), -ENOMEM, -EINTR, or what
  * the DMA API gives.
  */
 struct sg_table *barter_sgt_map(struct barter_attach *ba,
@@ -213,6 +228,7 @@ struct sg_table *barter_sgt_map(struct barter_attach *ba,
 		return ERR_PTR(-EOPNOTSUPP);
 	barter_route_find(buf->pdev, buf->bar, dev, &answer);
 	ret = answer.route == BARTER_ROUTE_NONE ? -EXDEV :
+		barter_sgt_allowed(buf, dev, &answer, dir) ?:
 		barter_sgt_reaches(buf, dev, &answer);
 	trace_barter_route(buf->id, dev, answer.route, answer.why);
 	if (ret) {
@@ -310,5 +326,6 @@ struct barter_interconnect barter_sgt = {
 	.name = "sgt",
 	.owner = THIS_MODULE,
 	.match = barter_sgt_match,
+	.read_only = true,
 };
 BARTER_EXPORT(barter_sgt);

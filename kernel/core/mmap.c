@@ -149,7 +149,7 @@ static const struct vm_operations_struct barter_vm_ops = {
  * Context: mmap_lock held for write.
  *
  * Return: 0, -EINVAL for a private mapping, -EPERM for a writable one of an
- * O_RDONLY buffer, -EBADFD if the buffer is dead, -ENOSPC, -ENOMEM.
+ * O_RDONLY or read-only buffer, -EBADFD if the buffer is dead, -ENOSPC, -ENOMEM.
  */
 int barter_buf_mmap(struct dma_buf *dmabuf, struct vm_area_struct *vma)
 {
@@ -160,7 +160,7 @@ int barter_buf_mmap(struct dma_buf *dmabuf, struct vm_area_struct *vma)
 	if (!(vma->vm_flags & VM_MAYSHARE))
 		return -EINVAL;
 	/* An importer's mmap of us comes with the flags of its own file. */
-	if (!(dmabuf->file->f_mode & FMODE_WRITE)) {
+	if (buf->read_only || !(dmabuf->file->f_mode & FMODE_WRITE)) {
 		if (vma->vm_flags & VM_WRITE)
 			return -EPERM;
 		vm_flags_clear(vma, VM_MAYWRITE);

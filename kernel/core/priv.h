@@ -42,18 +42,25 @@ struct vm_area_struct;
  * callback. Holds a reference to the exporter (and through exp_info.owner to
  * the driver's module) and to the pci_dev, so it outlives close and unbind.
  *
- * Constant after publication: @exp, @pdev, @dmabuf, @dentry, @ranges, @bar,
+ * Constant after publication: @exp, @pdev, @dmabuf, @dentry, @ranges, @shown (what
+ * its holder is told: of a slice, the ranges in what it was cut from), @slice,
+ * @read_only, @bar,
  * @bar_start, @bar_length, @end (behind the highest byte of any range, from the
  * BAR's start), @id, and @domain, @bus, @devfn, which may be asked for when the
  * device's bus is gone.
  *
  * Under the dma_resv: @reasons, @state, @generation, @maps (written; read
  * without it by the waiting side, which then synchronises through the resv).
- * @final is set at the same time and never cleared.
+ * @final is set at the same time and never cleared. @own are the reasons that are
+ * the buffer's alone; @own, @state and @final are written under the exporter mutex
+ * too, and read under either.
  *
  * Under the exporter mutex: @revoke_node, @fences, @nr_fences, @drained.
  * @drained says that no map, no fence from before and no CPU mapping was left
  * when the last revoke looked, and none can have come since.
+ *
+ * Under the exporter's list_lock: @exp_node, and @parent, @children, @nr_children and
+ * @sibling, the tree of slices (slice.c). Neither end holds the other.
  */
 struct barter_buf {
 	struct barter_exporter *exp;
@@ -61,6 +68,9 @@ struct barter_buf {
 	struct dma_buf *dmabuf;
 	struct dentry *dentry;
 	struct barter_ranges *ranges;
+	struct barter_ranges *shown;
+	bool slice;
+	bool read_only;
 	unsigned int bar;
 	phys_addr_t bar_start;
 	u64 bar_length;
@@ -71,6 +81,7 @@ struct barter_buf {
 	u8 devfn;
 
 	u32 reasons;
+	u32 own;
 	u32 state;
 	u64 generation;
 	u32 maps;
@@ -84,6 +95,10 @@ struct barter_buf {
 	bool drained;
 
 	struct list_head exp_node;	/* exp->list_lock */
+	struct barter_buf *parent;	/* and these */
+	struct list_head children;
+	struct list_head sibling;
+	u32 nr_children;
 	struct list_head all_node;	/* barter_bufs_lock */
 
 	struct mutex window_lock;	/* @window, written once */
@@ -132,7 +147,7 @@ struct barter_attach {
 	u32 nr_domain_maps;
 };
 
-/* Reasons that end a buffer for ever. */
+/* Reasons of an exporter that end its buffers for ever. */
 #define BARTER_REASONS_FINAL	(BARTER_REASON_CLOSED | BARTER_REASON_GONE)
 
 /* buf.c */
@@ -140,6 +155,8 @@ struct barter_buf *barter_buf_from_dmabuf(struct dma_buf *dmabuf);
 bool barter_buf_get(struct barter_buf *buf);
 void barter_buf_put(struct barter_buf *buf);
 struct barter_buf *barter_buf_next(struct barter_buf *prev);
+int barter_buf_make(struct barter_buf *buf, unsigned int open_flags);
+int barter_buf_publish(struct barter_buf *buf, struct barter_buf *parent);
 int barter_buf_error(const struct barter_buf *buf);
 bool barter_buf_waited_for(const struct barter_buf *buf);
 void barter_buf_blocker(struct barter_buf *buf, char *text, size_t length);
@@ -148,13 +165,22 @@ extern const struct dma_buf_ops barter_dma_buf_ops;
 /* exporter.c */
 void barter_exporter_mutex_init(struct mutex *lock);
 struct pci_dev *barter_exporter_find_pdev(struct address_space *mapping);
-int barter_exporter_publish(struct barter_buf *buf);
+int barter_exporter_publish(struct barter_buf *buf, struct barter_buf *parent);
 int barter_window_alloc(struct barter_buf *buf);
 void barter_window_free(struct barter_buf *buf);
 
 /* revoke.c */
 void barter_revoke_lockdep_init(void);
 void barter_revoke_notify(struct barter_buf *buf);
+
+/* slice.c */
+void barter_tree_add(struct barter_buf *buf, struct barter_buf *parent);
+void barter_tree_remove(struct barter_buf *buf);
+void barter_tree_collect(struct barter_buf *root, struct list_head *bufs);
+void barter_tree_ask(struct barter_buf *buf, u64 *parent, u32 *slices);
+bool barter_slice_tells_device(const struct barter_buf *buf);
+int barter_slice_make(const struct barter_slice *req, struct barter_buf *parent,
+		      struct dma_buf **dmabuf);
 
 /* interconnect.c */
 int barter_interconnect_init(void);

@@ -94,6 +94,22 @@ int barter_ranges_check(const struct barter_range *ranges, u32 nr,
 	return 0;
 }
 
+/* The next run of @out begins at @pos with this piece, or its last one grows by it. */
+static void ranges_append(struct barter_ranges *out, u64 pos, u64 offset,
+			  u64 length)
+{
+	struct barter_run *run = out->nr ? &out->runs[out->nr - 1] : NULL;
+
+	if (run && run->offset + run->length == offset) {
+		run->length += length;
+		return;
+	}
+	run = &out->runs[out->nr++];
+	run->pos = pos;
+	run->offset = offset;
+	run->length = length;
+}
+
 /**
  * barter_ranges_fill - build the runs of a buffer
  * @out: to be filled; the caller allocated room for the number of runs that
@@ -108,20 +124,12 @@ int barter_ranges_check(const struct barter_range *ranges, u32 nr,
 void barter_ranges_fill(struct barter_ranges *out,
 			const struct barter_range *ranges, u32 nr)
 {
-	struct barter_run *run = NULL;
 	u64 pos = 0;
 	u32 i;
 
 	out->nr = 0;
 	for (i = 0; i < nr; i++) {
-		if (run && run->offset + run->length == ranges[i].offset) {
-			run->length += ranges[i].length;
-		} else {
-			run = &out->runs[out->nr++];
-			run->pos = pos;
-			run->offset = ranges[i].offset;
-			run->length = ranges[i].length;
-		}
+		ranges_append(out, pos, ranges[i].offset, ranges[i].length);
 		pos += ranges[i].length;
 	}
 	out->length = pos;
@@ -157,6 +165,100 @@ const struct barter_run *barter_ranges_find(const struct barter_ranges *r,
 			end = middle;
 	}
 	return &r->runs[first];
+}
+
+/* How much of @left bytes from @pos on lies in @run. */
+static u64 run_part(const struct barter_run *run, u64 pos, u64 left)
+{
+	u64 part = run->pos + run->length - pos;
+
+	return part < left ? part : left;
+}
+
+/**
+ * barter_ranges_cut_check - judge the ranges of a slice
+ * @parent: the runs of the buffer that it is cut from
+ * @ranges: pieces of that buffer, as for barter_ranges_check()
+ * @nr: number of entries at @ranges
+ * @bar_length: bytes in the BAR
+ * @nr_runs: set to the number of runs in the BAR, neighbours merged
+ * @length: set to the bytes of all ranges together
+ *
+ * For each range one search and one step for each run of @parent that it covers, at
+ * most twice BARTER_MAX_RANGES steps in all: a range that covers more fails.
+ *
+ * Context: any, no locks needed.
+ *
+ * Return: as barter_ranges_check(), with the buffer in the place of the BAR; also
+ * -E2BIG for more than BARTER_MAX_RANGES runs, or a sum above BARTER_MAX_OVERCOMMIT
+ * times the BAR.
+ */
+int barter_ranges_cut_check(const struct barter_ranges *parent,
+			    const struct barter_range *ranges, u32 nr,
+			    u64 bar_length, u32 *nr_runs, u64 *length)
+{
+	u64 total, most, previous_end = 0;
+	u32 runs = 0, unused, i;
+	int ret;
+
+	ret = barter_ranges_check(ranges, nr, parent->length, &unused, &total);
+	if (ret)
+		return ret;
+	if (!check_mul_overflow(bar_length, (u64)BARTER_MAX_OVERCOMMIT, &most) &&
+	    total > most)
+		return -E2BIG;
+
+	for (i = 0; i < nr; i++) {
+		u64 pos = ranges[i].offset, left = ranges[i].length, part;
+		const struct barter_run *run = barter_ranges_find(parent, pos);
+
+		for (; left; run++, pos += part, left -= part) {
+			u64 offset = run->offset + (pos - run->pos);
+
+			part = run_part(run, pos, left);
+			if (!runs || offset != previous_end)
+				runs++;
+			if (runs > BARTER_MAX_RANGES)
+				return -E2BIG;
+			previous_end = offset + part;
+		}
+	}
+	*nr_runs = runs;
+	*length = total;
+	return 0;
+}
+
+/**
+ * barter_ranges_cut_fill - build the runs of a slice
+ * @out: to be filled; with room for the number of runs that
+ *	barter_ranges_cut_check() gave for the very same @parent and @ranges
+ * @parent: the runs of the buffer that it is cut from
+ * @ranges: ranges that passed barter_ranges_cut_check()
+ * @nr: number of entries at @ranges, at least 1
+ *
+ * Sets every field of @out. No run of it reaches beyond the runs of @parent.
+ *
+ * Context: any, no locks needed; nobody else may look at @out yet.
+ */
+void barter_ranges_cut_fill(struct barter_ranges *out,
+			    const struct barter_ranges *parent,
+			    const struct barter_range *ranges, u32 nr)
+{
+	u64 at = 0;
+	u32 i;
+
+	out->nr = 0;
+	for (i = 0; i < nr; i++) {
+		u64 pos = ranges[i].offset, left = ranges[i].length, part;
+		const struct barter_run *run = barter_ranges_find(parent, pos);
+
+		for (; left; run++, pos += part, left -= part, at += part) {
+			part = run_part(run, pos, left);
+			ranges_append(out, at, run->offset + (pos - run->pos),
+				      part);
+		}
+	}
+	out->length = at;
 }
 
 /**

@@ -26,7 +26,7 @@ struct barter_range;
 /**
  * struct barter_run - one contiguous piece
  * @pos: first byte in the buffer
- * @offset: first byte in the BAR
+ * @offset: first byte in the BAR, or in the buffer that a slice was cut from
  * @length: bytes
  */
 struct barter_run {
@@ -53,6 +53,12 @@ void barter_ranges_fill(struct barter_ranges *out,
 			const struct barter_range *ranges, u32 nr);
 const struct barter_run *barter_ranges_find(const struct barter_ranges *r,
 					    u64 pos);
+int barter_ranges_cut_check(const struct barter_ranges *parent,
+			    const struct barter_range *ranges, u32 nr,
+			    u64 bar_length, u32 *nr_runs, u64 *length);
+void barter_ranges_cut_fill(struct barter_ranges *out,
+			    const struct barter_ranges *parent,
+			    const struct barter_range *ranges, u32 nr);
 u64 barter_ranges_segments(const struct barter_ranges *r, u64 max_segment);
 u64 barter_ranges_end(const struct barter_ranges *r);
 bool barter_ranges_contiguous(const struct barter_ranges *r, u64 bar_start,

@@ -17,6 +17,9 @@
  * importers map again at their next use, or when restored() tells them to; CPU
  * mappings fault back in.
  *
+ * One buffer alone, with the slices that were cut from it, is taken back for ever in
+ * the same steps (barter_buf_revoke()). Its own reasons are beside the device's.
+ *
  * A wait that a fatal signal ends leaves the buffers marked, under a reason of
  * its own (INTERRUPTED), which the next revoke that comes to its end removes.
  */
@@ -143,11 +146,13 @@ static void barter_revoke_put_fences(struct barter_buf *buf)
 	buf->nr_fences = 0;
 }
 
-static void barter_revoke_mark(struct barter_buf *buf, u32 reasons)
+/* @own: reasons that are the buffer's alone from now on. */
+static void barter_revoke_mark(struct barter_buf *buf, u32 own)
 {
 	dma_resv_lock(buf->dmabuf->resv, NULL);
-	buf->reasons = reasons;
-	if (reasons & BARTER_REASONS_FINAL)
+	buf->own |= own;
+	buf->reasons = buf->exp->reasons | buf->own;
+	if (buf->reasons & BARTER_REASONS_FINAL)
 		WRITE_ONCE(buf->final, true);
 	if (buf->state == BARTER_STATE_OK) {
 		buf->state = BARTER_STATE_REVOKING;
@@ -321,8 +326,21 @@ static int barter_revoke_wait(struct list_head *bufs, u32 reason, bool killable)
 	return ret;
 }
 
-/* Give every buffer the reasons of now; the state follows from them. */
-static void barter_revoke_settle(struct list_head *bufs, u32 reasons, bool done)
+static void barter_revoke_zap(struct list_head *bufs)
+{
+	struct barter_buf *buf;
+
+	list_for_each_entry(buf, bufs, revoke_node)
+		if (!buf->drained)
+			barter_buf_zap(buf);
+}
+
+/*
+ * Give every buffer the reasons of now; the state follows from them. @done: all was
+ * waited for. REQUESTED in @own: by a revoke of these buffers alone, which is final
+ * if it is done.
+ */
+static void barter_revoke_settle(struct list_head *bufs, u32 own, bool done)
 {
 	struct barter_buf *buf;
 
@@ -330,10 +348,15 @@ static void barter_revoke_settle(struct list_head *bufs, u32 reasons, bool done)
 		u32 state;
 
 		dma_resv_lock(buf->dmabuf->resv, NULL);
-		if (!buf->final)
-			buf->reasons = reasons;
-		if (done)
+		buf->own |= own;
+		if (done) {
 			buf->drained = true;
+			buf->own &= ~BARTER_REASON_INTERRUPTED;
+		}
+		if (!buf->final)
+			buf->reasons = buf->exp->reasons | buf->own;
+		if (done && own & BARTER_REASON_REQUESTED)
+			WRITE_ONCE(buf->final, true);
 		state = buf->final && buf->drained ? BARTER_STATE_DEAD :
 			buf->reasons ? BARTER_STATE_REVOKED : BARTER_STATE_OK;
 		if (state != buf->state) {
@@ -430,11 +453,9 @@ int barter_exporter_revoke(struct barter_exporter *exp, u32 reason,
 	added = barter_reason_add(exp, reason);
 	barter_revoke_collect(exp, &bufs);
 	list_for_each_entry(buf, &bufs, revoke_node)
-		barter_revoke_mark(buf, exp->reasons);
+		barter_revoke_mark(buf, 0);
 	ret = barter_revoke_wait(&bufs, reason, killable);
-	list_for_each_entry(buf, &bufs, revoke_node)
-		if (!buf->drained)
-			barter_buf_zap(buf);
+	barter_revoke_zap(&bufs);
 
 	if (ret) {
 		if (added && !(flags & BARTER_REVOKE_FACT))
@@ -445,7 +466,7 @@ int barter_exporter_revoke(struct barter_exporter *exp, u32 reason,
 		barter_reasons_set(exp, exp->reasons &
 					~BARTER_REASON_INTERRUPTED);
 	}
-	barter_revoke_settle(&bufs, exp->reasons, !ret);
+	barter_revoke_settle(&bufs, 0, !ret);
 	if (reason & BARTER_REASONS_FINAL && !ret)
 		barter_revoke_forget(exp, &bufs);
 	trace_barter_revoke_end(exp->pdev, reason, exp->reasons, ret);
@@ -454,6 +475,62 @@ int barter_exporter_revoke(struct barter_exporter *exp, u32 reason,
 	return ret;
 }
 BARTER_EXPORT(barter_exporter_revoke);
+
+/**
+ * barter_buf_revoke - take one buffer back for ever, and its slices
+ * @exp: the exporter that the caller may speak for
+ * @dmabuf: the buffer, referenced by the caller; a slice is a buffer too
+ * @flags: BARTER_REVOKE_KILLABLE
+ *
+ * When it returns 0, nobody reaches the memory through @dmabuf or through anything
+ * that was cut from it, in any number of steps, and nobody ever will: all of them
+ * are dead. Other buffers of the exporter are not touched. Who does not let go is
+ * named in the kernel log, as in barter_exporter_revoke(), and the context is the
+ * same.
+ *
+ * Return: 0; -EINVAL: @dmabuf is not barter's; -ENODEV: another exporter's;
+ * -EBADFD: dead already; -EINTR with BARTER_REVOKE_KILLABLE: the buffers are revoked
+ * and will not be restored, but are not dead; another call ends them.
+ */
+int barter_buf_revoke(struct barter_exporter *exp, struct dma_buf *dmabuf,
+		      unsigned int flags)
+{
+	struct barter_buf *buf, *root = barter_buf_from_dmabuf(dmabuf);
+	bool killable = flags & BARTER_REVOKE_KILLABLE;
+	u32 own = BARTER_REASON_REQUESTED;
+	LIST_HEAD(bufs);
+	int ret;
+
+	if (!root)
+		return -EINVAL;
+	if (root->exp != exp)
+		return -ENODEV;
+	if (!killable)
+		mutex_lock(&exp->lock);
+	else if (mutex_lock_killable(&exp->lock))
+		return -EINTR;
+	if (root->state == BARTER_STATE_DEAD) {
+		ret = -EBADFD;
+		goto out_unlock;
+	}
+
+	barter_tree_collect(root, &bufs);
+	list_for_each_entry(buf, &bufs, revoke_node)
+		barter_revoke_mark(buf, own);
+	ret = barter_revoke_wait(&bufs, BARTER_REASON_REQUESTED, killable);
+	barter_revoke_zap(&bufs);
+	if (ret)
+		own = BARTER_REASON_INTERRUPTED;
+	barter_revoke_settle(&bufs, own, !ret);
+	if (!ret)
+		barter_revoke_forget(exp, &bufs);
+	barter_revoke_drop(&bufs);
+out_unlock:
+	trace_barter_buf_revoke(root->id, ret);
+	mutex_unlock(&exp->lock);
+	return ret;
+}
+BARTER_EXPORT(barter_buf_revoke);
 
 /**
  * barter_exporter_restore - a reason against lending is over
@@ -480,7 +557,7 @@ void barter_exporter_restore(struct barter_exporter *exp, u32 reason)
 					~(BARTER_REASON_ERROR |
 					  BARTER_REASON_INTERRUPTED));
 	barter_revoke_collect(exp, &bufs);
-	barter_revoke_settle(&bufs, exp->reasons, false);
+	barter_revoke_settle(&bufs, 0, false);
 	trace_barter_restore(exp->pdev, reason, exp->reasons, 0);
 	barter_revoke_drop(&bufs);
 	mutex_unlock(&exp->lock);

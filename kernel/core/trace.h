@@ -37,6 +37,40 @@ TRACE_EVENT(barter_export,
 		  __entry->length)
 );
 
+TRACE_EVENT(barter_slice,
+	TP_PROTO(u64 id, u64 parent, u32 runs, u64 length),
+	TP_ARGS(id, parent, runs, length),
+	TP_STRUCT__entry(
+		__field(u64, id)
+		__field(u64, parent)
+		__field(u32, runs)
+		__field(u64, length)
+	),
+	TP_fast_assign(
+		__entry->id = id;
+		__entry->parent = parent;
+		__entry->runs = runs;
+		__entry->length = length;
+	),
+	TP_printk("buffer=%llu parent=%llu runs=%u length=%llu", __entry->id,
+		  __entry->parent, __entry->runs, __entry->length)
+);
+
+/* The end of one buffer, with all that was cut from it. */
+TRACE_EVENT(barter_buf_revoke,
+	TP_PROTO(u64 id, int error),
+	TP_ARGS(id, error),
+	TP_STRUCT__entry(
+		__field(u64, id)
+		__field(int, error)
+	),
+	TP_fast_assign(
+		__entry->id = id;
+		__entry->error = error;
+	),
+	TP_printk("buffer=%llu error=%d", __entry->id, __entry->error)
+);
+
 TRACE_EVENT(barter_release,
 	TP_PROTO(u64 id),
 	TP_ARGS(id),

@@ -12,6 +12,7 @@
  */
 #include <linux/fs.h>
 #include <linux/kref.h>
+#include <linux/moduleparam.h>
 #include <linux/rwsem.h>
 #include <linux/slab.h>
 
@@ -87,6 +88,16 @@ static void barter_vfio_access_end(struct barter_exporter *exp)
 	up_read(&ve->link);
 }
 
+static bool slice_tells_device;
+module_param(slice_tells_device, bool, 0644);
+MODULE_PARM_DESC(slice_tells_device,
+		 "May whoever holds a slice of a buffer learn the PCI address and BAR it is of (default: no)");
+
+static bool barter_vfio_slice_tells_device(struct barter_exporter *exp)
+{
+	return READ_ONCE(slice_tells_device);
+}
+
 static const struct barter_exporter_ops barter_vfio_exporter_ops = {
 	.owner = THIS_MODULE,
 	.get = barter_vfio_exp_get,
@@ -94,6 +105,7 @@ static const struct barter_exporter_ops barter_vfio_exporter_ops = {
 	.access_begin = barter_vfio_access_begin,
 	.access_allowed = barter_vfio_access_allowed,
 	.access_end = barter_vfio_access_end,
+	.slice_tells_device = barter_vfio_slice_tells_device,
 };
 
 /*

@@ -4,6 +4,7 @@
  *
  * VFIO_DEVICE_FEATURE: lending BARs, and the power features that take them away.
  */
+#include <linux/dma-buf.h>
 #include <linux/pci.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
@@ -26,6 +27,7 @@ static int barter_vfio_claim(struct barter_vfio *bv, unsigned int bar)
 
 struct barter_vfio_request {
 	u32 bar;
+	u32 flags;
 	u32 open_flags;
 	u32 nr_ranges;
 	const void __user *ranges;
@@ -34,6 +36,12 @@ struct barter_vfio_request {
 static int barter_vfio_lend(struct barter_vfio *bv,
 			    const struct barter_vfio_request *req)
 {
+	struct barter_lend lend = {
+		.bar = req->bar,
+		.nr = req->nr_ranges,
+		.open_flags = req->open_flags,
+		.flags = req->flags,
+	};
 	struct barter_range *ranges;
 	int ret;
 
@@ -57,8 +65,8 @@ static int barter_vfio_lend(struct barter_vfio *bv,
 	ret = barter_vfio_claim(bv, req->bar);
 	if (ret)
 		goto out_free;
-	ret = barter_export_fd(bv->exp, req->bar, ranges, req->nr_ranges,
-			       req->open_flags);
+	lend.ranges = ranges;
+	ret = barter_export_fd(bv->exp, &lend);
 out_free:
 	kvfree(ranges);
 	return ret;
@@ -102,6 +110,21 @@ static int barter_vfio_feature11(struct barter_vfio *bv, u32 flags,
 	return barter_vfio_lend(bv, &lend);
 }
 
+/* A structure of barter's that begins with its size, and may have grown. */
+static int barter_vfio_copy(void *to, size_t known, size_t least,
+			    const void __user *arg, size_t argsz)
+{
+	u32 size;
+
+	if (get_user(size, (const u32 __user *)arg))
+		return -EFAULT;
+	if (size < least || size > argsz)
+		return -EINVAL;
+	if (size > PAGE_SIZE)
+		return -E2BIG;
+	return copy_struct_from_user(to, known, arg, size);
+}
+
 /* barter's own number: always barter's buffer, in a structure that can grow. */
 static int barter_vfio_export(struct barter_vfio *bv, u32 flags,
 			      struct barter_feature_export __user *arg,
@@ -109,32 +132,53 @@ static int barter_vfio_export(struct barter_vfio *bv, u32 flags,
 {
 	struct barter_feature_export req;
 	struct barter_vfio_request lend;
-	u32 size;
 	int ret;
 
 	ret = vfio_check_feature(flags, argsz, VFIO_DEVICE_FEATURE_GET,
 				 offsetofend(typeof(req), ranges));
 	if (ret != 1)
 		return ret;
-	if (get_user(size, &arg->size))
-		return -EFAULT;
-	if (size < offsetofend(typeof(req), ranges) || size > argsz)
-		return -EINVAL;
-	if (size > PAGE_SIZE)
-		return -E2BIG;
-	ret = copy_struct_from_user(&req, sizeof(req), arg, size);
+	ret = barter_vfio_copy(&req, sizeof(req), offsetofend(typeof(req), ranges),
+			       arg, argsz);
 	if (ret)
 		return ret;
-	if (req.flags || req.__reserved)
+	if (req.flags & ~BARTER_EXPORT_READ_ONLY || req.__reserved)
 		return -EINVAL;
 
 	lend = (struct barter_vfio_request) {
 		.bar = req.region_index,
+		.flags = req.flags,
 		.open_flags = req.open_flags,
 		.nr_ranges = req.nr_ranges,
 		.ranges = u64_to_user_ptr(req.ranges),
 	};
 	return barter_vfio_lend(bv, &lend);
+}
+
+/* One buffer of this device's, for ever. */
+static int barter_vfio_revoke(struct barter_vfio *bv, u32 flags,
+			      void __user *arg, size_t argsz)
+{
+	struct barter_feature_revoke req;
+	struct dma_buf *dmabuf;
+	int ret;
+
+	ret = vfio_check_feature(flags, argsz, VFIO_DEVICE_FEATURE_SET,
+				 sizeof(req));
+	if (ret != 1)
+		return ret;
+	ret = barter_vfio_copy(&req, sizeof(req), sizeof(req), arg, argsz);
+	if (ret)
+		return ret;
+	if (req.flags || req.__reserved)
+		return -EINVAL;
+
+	dmabuf = dma_buf_get(req.dmabuf_fd);
+	if (IS_ERR(dmabuf))
+		return PTR_ERR(dmabuf);
+	ret = barter_buf_revoke(bv->exp, dmabuf, BARTER_REVOKE_KILLABLE);
+	dma_buf_put(dmabuf);
+	return ret;
 }
 
 /* What memory was can be reached no more once this has begun. */
@@ -180,6 +224,8 @@ int barter_vfio_feature(struct vfio_device *vdev, u32 flags, void __user *arg,
 		return barter_vfio_export(bv, flags, arg, argsz);
 	case BARTER_FEATURE_NATIVE:
 		return barter_vfio_native(bv, flags, arg, argsz);
+	case BARTER_FEATURE_REVOKE:
+		return barter_vfio_revoke(bv, flags, arg, argsz);
 	case VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY:
 	case VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY_WITH_WAKEUP:
 		return barter_vfio_low_power(bv, flags, arg, argsz);

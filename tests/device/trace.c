@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 
 #include "lib/fixture.h"
+#include "lib/slice.h"
 #include "lib/tester.h"
 
 #define TRACING	"/sys/kernel/tracing"
@@ -56,7 +57,7 @@ static void every_step_is_traced(void)
 {
 	char device[32], importer[32];
 	volatile uint32_t *map;
-	int t, fd, id, sync, fence;
+	int t, fd, id, sync, fence, slice;
 
 	snprintf(device, sizeof(device), "device=%s", mem.bdf);
 	snprintf(importer, sizeof(importer), "importer=%s", edu_bdf());
@@ -77,6 +78,9 @@ static void every_step_is_traced(void)
 	is_errno(tester_signal(t, fence), 0, "signalled");
 	is_errno(dev_set_memory(&mem, false), 0, "revoke");
 	is_errno(dev_set_memory(&mem, true), 0, "restore");
+	slice = slice1(fd, PAGE, PAGE);
+	is_errno(buf_end(&mem, slice), 0, "a slice, and its end");
+	close(slice);
 	munmap((void *)map, 4 * PAGE);
 	close(sync);
 	close(t);
@@ -92,6 +96,8 @@ static void every_step_is_traced(void)
 	ok(traced("barter_unmap", importer, "buffer="), "unmap");
 	ok(traced("barter_revoke_end", device, "error=0"), "revoke end");
 	ok(traced("barter_restore", device, "reasons=0x0"), "restore");
+	ok(traced("barter_slice", "parent=", "runs=1 length=4096"), "slice");
+	ok(traced("barter_buf_revoke", "buffer=", "error=0"), "end of one buffer");
 	ok(traced("barter_release", "buffer=", "buffer="), "release");
 	sysfs_write("0", TRACING "/events/barter/enable");
 }

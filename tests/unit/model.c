@@ -222,3 +222,76 @@ const char *model_compare(const struct barter_range *ranges, u32 nr,
 	free(r);
 	return wrong;
 }
+
+/* Pages that follow one another in the BAR are one run. */
+static u32 count_runs(const u64 *pages, u64 npages)
+{
+	u32 runs = 0;
+	u64 i;
+
+	for (i = 0; i < npages; i++)
+		runs += i == 0 || pages[i] != pages[i - 1] + 1;
+	return runs;
+}
+
+static const char *compare_cut_pages(const struct barter_ranges *from,
+				     const u64 *from_pages,
+				     const struct barter_range *ranges, u32 nr,
+				     u64 length, u32 runs)
+{
+	u64 *pages = expand(ranges, nr, length / PAGE_SIZE), i;
+	struct barter_ranges *r;
+	const char *wrong;
+
+	for (i = 0; i < length / PAGE_SIZE; i++)
+		pages[i] = from_pages[pages[i]];
+	if (runs != count_runs(pages, length / PAGE_SIZE)) {
+		free(pages);
+		return "cut: number of runs";
+	}
+	r = malloc(sizeof(*r) + runs * sizeof(r->runs[0]));
+	memset(r, 0xa5, sizeof(*r) + runs * sizeof(r->runs[0]));
+	barter_ranges_cut_fill(r, from, ranges, nr);
+	wrong = compare_runs(r, runs, length);
+	if (!wrong)
+		wrong = compare_find(r, pages, length / PAGE_SIZE, 5);
+	free(r);
+	free(pages);
+	return wrong;
+}
+
+const char *model_compare_cut(const struct barter_range *parent, u32 nr_parent,
+			      u64 bar_length, const struct barter_range *ranges,
+			      u32 nr)
+{
+	u64 whole, length_expected = 7777, length = 7777, *pages;
+	u32 nr_runs, unused = 0, runs = 77;
+	struct barter_ranges *from;
+	const char *wrong = NULL;
+	int ret, expected;
+
+	if (model_check(parent, nr_parent, bar_length, (size_t)-1, &nr_runs,
+			&whole) || whole / PAGE_SIZE > MODEL_MOST_PAGES)
+		return NULL;
+	from = malloc(sizeof(*from) + nr_runs * sizeof(from->runs[0]));
+	barter_ranges_fill(from, parent, nr_parent);
+	pages = expand(parent, nr_parent, whole / PAGE_SIZE);
+
+	expected = model_check(ranges, nr, whole, (size_t)-1, &unused,
+			       &length_expected);
+	if (!expected && (u128)length_expected > (u128)bar_length * 4)
+		expected = -E2BIG;
+	ret = barter_ranges_cut_check(from, ranges, nr, bar_length, &runs,
+				      &length);
+	if (ret != expected)
+		wrong = "cut: result";
+	else if (ret && (runs != 77 || length != 7777))
+		wrong = "cut: written for a no";
+	else if (!ret && length != length_expected)
+		wrong = "cut: length";
+	else if (!ret)
+		wrong = compare_cut_pages(from, pages, ranges, nr, length, runs);
+	free(pages);
+	free(from);
+	return wrong;
+}

@@ -26,4 +26,12 @@ int model_check(const struct barter_range *ranges, u32 nr, u64 bar_length,
 const char *model_compare(const struct barter_range *ranges, u32 nr,
 			  u64 bar_length, u64 salt);
 
+/*
+ * The same for a slice: @parent and @ranges are a good export and what is cut from
+ * it, which may be malformed.
+ */
+const char *model_compare_cut(const struct barter_range *parent, u32 nr_parent,
+			      u64 bar_length, const struct barter_range *ranges,
+			      u32 nr);
+
 #endif /* TESTS_UNIT_MODEL_H */

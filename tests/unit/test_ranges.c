@@ -441,6 +441,126 @@ static void random_exports_agree_with_the_model(void)
 	CHECK(good > 20000 && good < 180000, "%u of 200000 were good", good);
 }
 
+/* { what is cut, result, runs, length } of two runs: 4 pages at 8, then 4 at 2. */
+static void a_cut_stays_inside_its_buffer(void)
+{
+	static const struct barter_range parent[] = {
+		{ 8 * P, 4 * P }, { 2 * P, 2 * P }, { 4 * P, 2 * P },
+	};
+	const struct row rows[] = {
+		ROW(16 * P, 0, 1, P, { 0, P }),
+		ROW(16 * P, 0, 1, 4 * P, { 0, 4 * P }),
+		ROW(16 * P, 0, 2, 8 * P, { 0, 8 * P }),
+		ROW(16 * P, 0, 2, 2 * P, { 3 * P, 2 * P }),
+		ROW(16 * P, 0, 1, P, { 7 * P, P }),
+		ROW(16 * P, 0, 3, 3 * P, { 7 * P, P }, { 7 * P, P }, { 0, P }),
+		/* Neighbours in the buffer are neighbours in the BAR, or not. */
+		ROW(16 * P, 0, 1, 2 * P, { 0, P }, { P, P }),
+		ROW(16 * P, 0, 2, 2 * P, { 3 * P, P }, { 4 * P, P }),
+		/* Neighbours in the BAR only. */
+		ROW(16 * P, 0, 1, 3 * P, { 4 * P, 2 * P }, { 6 * P, P }),
+		ROW(16 * P, -EINVAL, 0, 0, { 0, 9 * P }),
+		ROW(16 * P, -EINVAL, 0, 0, { 7 * P, 2 * P }),
+		ROW(16 * P, -EINVAL, 0, 0, { 8 * P, P }),
+		ROW(16 * P, -EINVAL, 0, 0, { 0, 0 }),
+		ROW(16 * P, -EINVAL, 0, 0, { 1, P }),
+		ROW(16 * P, -EINVAL, 0, 0, { 0, P / 2 }),
+		ROW(16 * P, -EOVERFLOW, 0, 0, { TOP, 2 * P }),
+		ROW(16 * P, 0, 8, 32 * P, { 0, 8 * P }, { 0, 8 * P },
+		    { 0, 8 * P }, { 0, 8 * P }),
+		ROW(16 * P, -E2BIG, 0, 0, { 0, 8 * P }, { 0, 8 * P },
+		    { 0, 8 * P }, { 0, 8 * P }, { 0, P }),
+		/* Four times the buffer, and more than that of the BAR. */
+		ROW(7 * P, -E2BIG, 0, 0, { 0, 8 * P }, { 0, 8 * P },
+		    { 0, 8 * P }, { 0, 8 * P }),
+	};
+	struct barter_ranges *from = build(parent, 3, 16 * P);
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		const struct row *row = &rows[i];
+		u32 runs = 77;
+		u64 length = 7777;
+		int ret = barter_ranges_cut_check(from, row->ranges, row->nr,
+						  row->bar_length, &runs,
+						  &length);
+
+		CHECK(ret == row->expected, "%s: %d, not %d", row->name, ret,
+		      row->expected);
+		CHECK(runs == (row->expected ? 77 : row->runs), "%s: %u runs",
+		      row->name, runs);
+		CHECK(length == (row->expected ? 7777 : row->length),
+		      "%s: length 0x%llx", row->name, length);
+	}
+	free(from);
+}
+
+/* Few ranges of a buffer of many runs become too many runs. */
+static void the_runs_of_a_cut_are_limited(void)
+{
+	const u32 nr = BARTER_MAX_RANGES / 2 + 1;
+	struct barter_range *parent = calloc(nr, sizeof(*parent));
+	struct barter_range twice[2] = { { 0, nr * P }, { 0, nr * P } };
+	struct barter_ranges *from;
+	u64 length;
+	u32 runs, i;
+
+	for (i = 0; i < nr; i++)
+		parent[i] = (struct barter_range){ i * 2 * P, P };
+	from = build(parent, nr, nr * 2 * P);
+	CHECK(!barter_ranges_cut_check(from, twice, 1, nr * 2 * P, &runs,
+				       &length) && runs == nr, "once");
+	CHECK(barter_ranges_cut_check(from, twice, 2, nr * 2 * P, &runs,
+				      &length) == -E2BIG, "twice");
+	twice[1].length -= 2 * P;
+	CHECK(!barter_ranges_cut_check(from, twice, 2, nr * 2 * P, &runs,
+				       &length) && runs == BARTER_MAX_RANGES,
+	      "as many as may be: %u", runs);
+	free(from);
+	free(parent);
+}
+
+static void random_cuts_agree_with_the_model(void)
+{
+	struct barter_range parent[8], cut[8];
+	unsigned int round, good = 0;
+
+	for (round = 0; round < 200000; round++) {
+		u64 pages = 1 + random_below(24), whole = 0, start = random_state;
+		u32 nr = 1 + random_below(8), nr_cut = random_below(9), i;
+		const char *wrong;
+
+		for (i = 0; i < nr; i++) {
+			parent[i].length = P * (1 + random_below(pages < 4 ?
+								 pages : 4));
+			parent[i].offset = random_below(pages + 1) * P;
+			if (i && random_below(2))
+				parent[i].offset = parent[i - 1].offset +
+						   parent[i - 1].length;
+			parent[i].offset %= pages * P - parent[i].length + P;
+			whole += parent[i].length;
+		}
+		for (i = 0; i < nr_cut; i++) {
+			cut[i].length = random_below(20) ?
+				P * (1 + random_below(5)) : random_bytes(pages);
+			cut[i].offset = random_below(20) ?
+				random_below(whole / P) * P : random_bytes(pages);
+			if (i && random_below(2))
+				cut[i].offset = cut[i - 1].offset +
+						cut[i - 1].length;
+			if (random_below(8) && cut[i].length < whole)
+				cut[i].offset %= whole - cut[i].length + 1;
+			if (random_below(40))
+				cut[i].offset -= cut[i].offset % P;
+		}
+		wrong = model_compare_cut(parent, nr, pages * P, cut, nr_cut);
+		CHECK(!wrong, "round %u from state %llu: %s", round,
+		      (unsigned long long)start, wrong);
+		good += nr_cut && cut[0].offset + cut[0].length <= whole;
+	}
+	CHECK(good > 20000 && good < 190000, "%u of 200000 may be good", good);
+}
+
 int main(void)
 {
 	printf("# page size %llu\n", P);
@@ -459,5 +579,8 @@ int main(void)
 	CASE(end_is_behind_the_highest_run);
 	CASE(contiguous_never_spans_two_runs);
 	CASE(random_exports_agree_with_the_model);
+	CASE(a_cut_stays_inside_its_buffer);
+	CASE(the_runs_of_a_cut_are_limited);
+	CASE(random_cuts_agree_with_the_model);
 	return tap_done();
 }

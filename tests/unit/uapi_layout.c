@@ -23,7 +23,7 @@ HOLDS(sizeof(struct barter_range) == 16);
 AT(barter_range, offset, 0);
 AT(barter_range, length, 8);
 
-HOLDS(sizeof(struct barter_info) == 184);
+HOLDS(sizeof(struct barter_info) == 208);
 AT(barter_info, size, 0);
 AT(barter_info, flags, 4);
 AT(barter_info, dmabuf_fd, 8);
@@ -50,6 +50,13 @@ AT(barter_info, out_blocker, 104);
 AT(barter_info, nr_importers, 168);
 AT(barter_info, out_nr_importers, 172);
 AT(barter_info, importers, 176);
+AT(barter_info, out_flags, 184);
+AT(barter_info, out_slices, 188);
+AT(barter_info, out_id, 192);
+AT(barter_info, out_parent, 200);
+HOLDS(BARTER_BUFFER_SLICE == 0x1);
+HOLDS(BARTER_BUFFER_READ_ONLY == 0x2);
+HOLDS(BARTER_BUFFER_UNTOLD == 0x4);
 
 HOLDS(BARTER_MAX_INFO_IMPORTERS == 64);
 HOLDS(sizeof(struct barter_importer_info) == 360);
@@ -98,6 +105,27 @@ AT(barter_feature_export, open_flags, 12);
 AT(barter_feature_export, nr_ranges, 16);
 AT(barter_feature_export, __reserved, 20);
 AT(barter_feature_export, ranges, 24);
+
+HOLDS(BARTER_FEATURE_REVOKE == 0xba02);
+HOLDS(sizeof(struct barter_feature_revoke) == 16);
+AT(barter_feature_revoke, size, 0);
+AT(barter_feature_revoke, flags, 4);
+AT(barter_feature_revoke, dmabuf_fd, 8);
+AT(barter_feature_revoke, __reserved, 12);
+HOLDS(BARTER_EXPORT_READ_ONLY == 0x1);
+
+HOLDS(sizeof(struct barter_slice) == 40);
+AT(barter_slice, size, 0);
+AT(barter_slice, flags, 4);
+AT(barter_slice, dmabuf_fd, 8);
+AT(barter_slice, open_flags, 12);
+AT(barter_slice, nr_ranges, 16);
+AT(barter_slice, __reserved, 20);
+AT(barter_slice, ranges, 24);
+AT(barter_slice, out_fd, 32);
+AT(barter_slice, __reserved2, 36);
+HOLDS(BARTER_SLICE_READ_ONLY == 0x1);
+HOLDS(BARTER_IOC_SLICE == 0xba02);
 
 HOLDS(BARTER_IOC_INFO == 0xba00);
 HOLDS(BARTER_IOC_ROUTE == 0xba01);

@@ -88,8 +88,9 @@ struct vfio_device_feature_dma_buf {
 
 /*
  * Numbers of VFIO_DEVICE_FEATURE that are barter's own. Those from 12 up belong
- * to Linux. Both give a new dma-buf fd for VFIO_DEVICE_FEATURE_GET, and both
- * can be probed (VFIO_DEVICE_FEATURE_PROBE) without side effects.
+ * to Linux. EXPORT and NATIVE give a new dma-buf fd for VFIO_DEVICE_FEATURE_GET,
+ * REVOKE is for VFIO_DEVICE_FEATURE_SET, and all can be probed
+ * (VFIO_DEVICE_FEATURE_PROBE) without side effects.
  *
  * BARTER_FEATURE_EXPORT takes struct barter_feature_export and always gives a
  * buffer of barter's, whereas what feature 11 gives is up to the module
@@ -100,16 +101,27 @@ struct vfio_device_feature_dma_buf {
  * carries the kernel's guarantees only, has no mmap, and /dev/barter does not
  * know it. Errors are the kernel's own, and EOPNOTSUPP where it has no exporter
  * (before 6.19, or without CONFIG_VFIO_PCI_DMABUF).
+ *
+ * BARTER_FEATURE_REVOKE takes struct barter_feature_revoke and takes one buffer of
+ * this device back for ever.
  */
 #define BARTER_FEATURE_EXPORT	0xBA00
 #define BARTER_FEATURE_NATIVE	0xBA01
+#define BARTER_FEATURE_REVOKE	0xBA02
+
+/*
+ * BARTER_FEATURE_EXPORT: nobody writes through this buffer or a slice of it, neither
+ * a CPU nor a device. An importer gets it only in a way that enforces this.
+ */
+#define BARTER_EXPORT_READ_ONLY	(1U << 0)
 
 /**
  * struct barter_feature_export - BARTER_FEATURE_EXPORT, lend pieces of a BAR
  * @size: sizeof(struct barter_feature_export)
- * @flags: 0
+ * @flags: BARTER_EXPORT_*
  * @region_index: BAR index 0..5
- * @open_flags: O_CLOEXEC and an access mode, as for feature 11
+ * @open_flags: O_CLOEXEC and an access mode, as for feature 11; the mode is O_RDONLY
+ *	with BARTER_EXPORT_READ_ONLY
  * @nr_ranges: how many @ranges
  * @__reserved: 0
  * @ranges: pointer to an array of struct barter_range
@@ -128,7 +140,30 @@ struct barter_feature_export {
 	__aligned_u64 ranges;
 };
 
-/* Limits of one export. */
+/**
+ * struct barter_feature_revoke - BARTER_FEATURE_REVOKE, end one buffer for ever
+ * @size: sizeof(struct barter_feature_revoke)
+ * @flags: 0
+ * @dmabuf_fd: the buffer, or a slice
+ * @__reserved: 0
+ *
+ * When it returns 0, nobody reaches the memory through the buffer or through a
+ * slice that was cut from it, directly or not, and nobody ever will. Other buffers
+ * of the device are not touched.
+ *
+ * Errors: EBADF, EINVAL (malformed, or not a buffer of barter's), ENODEV (a buffer
+ * of another device), EBADFD (dead already), EFAULT, E2BIG, EINTR (a fatal signal. If
+ * it came while importers were waited for, the buffer is revoked and never comes back,
+ * but is not dead: another call ends it).
+ */
+struct barter_feature_revoke {
+	__u32 size;
+	__u32 flags;
+	__s32 dmabuf_fd;
+	__u32 __reserved;
+};
+
+/* Limits of one export, and of one slice. */
 #define BARTER_MAX_RANGES	(1U << 20)
 #define BARTER_MAX_OVERCOMMIT	4U
 
@@ -152,8 +187,8 @@ struct barter_feature_export {
 #define BARTER_IOC_TYPE		0xBA
 
 /**
- * struct barter_range - a piece of a buffer, as BARTER_IOC_INFO lists it
- * @offset: bytes from the start of the BAR
+ * struct barter_range - a piece of a BAR, or of a buffer that a slice is cut from
+ * @offset: bytes from the start of the BAR, or of the buffer
  * @length: bytes
  */
 struct barter_range {
@@ -220,6 +255,20 @@ struct barter_importer_info {
  * @out_nr_importers: entries written there: at most @nr_importers,
  *	BARTER_MAX_INFO_IMPORTERS and @out_attachments
  * @importers: pointer to an array of struct barter_importer_info
+ * @out_flags: BARTER_BUFFER_* bits
+ * @out_slices: slices that were cut from it, or whose parent it has become, and that
+ *	somebody holds
+ * @out_id: number of the buffer, as the kernel log and debugfs have it; never used
+ *	twice
+ * @out_parent: of a slice, the number of the buffer that it is cut from, or if that
+ *	one has no holder any more, of the next above it that has one; 0 if there is
+ *	none
+ *
+ * Of a slice, @ranges are in the buffer that it was cut from. Which device and BAR
+ * that is of, its holder learns only if the lending driver permits it (for
+ * barter-vfio-pci: module parameter slice_tells_device). If not, @out_bar and
+ * @out_domain are 0xffffffff, @out_bus and @out_devfn 0xff, and
+ * BARTER_BUFFER_UNTOLD is set.
  *
  * Errors: EINVAL, EBADF, EFAULT, E2BIG, EINTR, ENOMEM.
  */
@@ -250,7 +299,16 @@ struct barter_info {
 	__u32 nr_importers;
 	__u32 out_nr_importers;
 	__aligned_u64 importers;
+	__u32 out_flags;
+	__u32 out_slices;
+	__aligned_u64 out_id;
+	__aligned_u64 out_parent;
 };
+
+/* What kind of buffer: bits of out_flags. */
+#define BARTER_BUFFER_SLICE	(1U << 0)	/* cut from another buffer */
+#define BARTER_BUFFER_READ_ONLY	(1U << 1)	/* nobody writes through it */
+#define BARTER_BUFFER_UNTOLD	(1U << 2)	/* device and BAR are not told */
 
 /* How DMA of an importer reaches the memory of an exporter. */
 #define BARTER_ROUTE_NONE	0	/* it does not */
@@ -283,7 +341,9 @@ struct barter_info {
  * @__reserved2: 0
  * @out_route: BARTER_ROUTE_*
  * @out_reason: a number that is stable for programs, BARTER_WHY_*
- * @out_text: the same for people, with the devices that decided it
+ * @out_text: the same for people, with the devices that decided it; empty for a
+ *	slice whose device is not told (see struct barter_info), unless the caller
+ *	has CAP_SYS_ADMIN
  *
  * The answer is computed anew by each call: ACS can change at run time. A call
  * that finds no route succeeds with @out_route BARTER_ROUTE_NONE.
@@ -322,7 +382,52 @@ struct barter_route {
 #define BARTER_WHY_KERNEL_REFUSED	10	/* pci_p2pdma_distance() said no */
 #define BARTER_WHY_NO_HOST_BRIDGE	11	/* no root device to identify the bridge */
 
+/* BARTER_IOC_SLICE: nobody writes through the slice; @open_flags is O_RDONLY. */
+#define BARTER_SLICE_READ_ONLY	(1U << 0)
+
+/**
+ * struct barter_slice - BARTER_IOC_SLICE, a buffer from a part of another
+ * @size: sizeof(struct barter_slice)
+ * @flags: BARTER_SLICE_*
+ * @dmabuf_fd: the buffer to cut from, which may be a slice
+ * @open_flags: O_CLOEXEC and an access mode
+ * @nr_ranges: how many @ranges
+ * @__reserved: 0
+ * @ranges: pointer to an array of struct barter_range: pieces of the buffer
+ *	@dmabuf_fd, in the order in which the slice has them; of whole pages, they may
+ *	overlap
+ * @out_fd: the slice, a new dma-buf fd
+ * @__reserved2: 0
+ *
+ * Whoever holds a buffer may cut slices from it. A slice has no more rights than
+ * what it is cut from: where that is read-only, or its fd is O_RDONLY, the slice is
+ * read-only (BARTER_SLICE_READ_ONLY), and it has no access mode that the other fd
+ * lacks. It is revoked and restored together with the buffer that it is cut from,
+ * and dies with it when that is ended (BARTER_FEATURE_REVOKE); ended by itself, it
+ * alone dies. Neither keeps the other: if the holders of one have closed it, the
+ * other goes on. A slice of a revoked buffer is born revoked, for the same reasons.
+ *
+ * Errors: EINVAL (no range, flags, open_flags, misaligned, length 0, a range not
+ * whole inside the buffer, the sum overflows, not a buffer of barter's), EPERM (more
+ * rights than the buffer has), EBADFD (it is dead), EOVERFLOW, E2BIG (more than
+ * BARTER_MAX_RANGES ranges, or as many after they are resolved; a sum above
+ * BARTER_MAX_OVERCOMMIT times the buffer's length, or the BAR's), EBADF, EFAULT,
+ * ENOMEM, EMFILE, EINTR.
+ */
+struct barter_slice {
+	__u32 size;
+	__u32 flags;
+	__s32 dmabuf_fd;
+	__u32 open_flags;
+	__u32 nr_ranges;
+	__u32 __reserved;
+	__aligned_u64 ranges;
+	__s32 out_fd;
+	__u32 __reserved2;
+};
+
 #define BARTER_IOC_INFO		_IO(BARTER_IOC_TYPE, 0x00)
 #define BARTER_IOC_ROUTE	_IO(BARTER_IOC_TYPE, 0x01)
+#define BARTER_IOC_SLICE	_IO(BARTER_IOC_TYPE, 0x02)
 
 #endif /* _UAPI_LINUX_BARTER_H */

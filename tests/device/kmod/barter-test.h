@@ -9,6 +9,8 @@
  * end when their device is removed or a driver is unbound from it. Module and
  * tests are built together, so this is no stable ABI: no sizes, no versions.
  *
+ * mmap of the file passes on to the dma-buf whose fd is the page offset.
+ *
  * Where an ioctl's argument is just an id, it is passed by value. Errors that
  * are not named: EFAULT, ENOMEM, EINTR, ENOENT (no such id), and whatever the
  * exporter answered to an attach, map or pin, unchanged.

@@ -155,6 +155,7 @@ out_put_device:
 
 static int lend_export(struct lend *lend, void __user *arg)
 {
+	struct barter_lend what = { .open_flags = O_RDWR | O_CLOEXEC };
 	struct barter_range *ranges;
 	struct lend_export req;
 	int fd;
@@ -167,8 +168,13 @@ static int lend_export(struct lend *lend, void __user *arg)
 				    sizeof(*ranges));
 	if (IS_ERR(ranges))
 		return PTR_ERR(ranges);
-	fd = barter_export_fd(&lend->exp, req.bar, ranges, req.nr,
-			      O_RDWR | O_CLOEXEC);
+	what.bar = req.bar;
+	what.ranges = ranges;
+	what.nr = req.nr;
+	what.flags = req.flags;
+	if (req.flags & BARTER_EXPORT_READ_ONLY)
+		what.open_flags = O_RDONLY | O_CLOEXEC;
+	fd = barter_export_fd(&lend->exp, &what);
 	kvfree(ranges);
 	return fd;
 }

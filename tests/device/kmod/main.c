@@ -172,10 +172,24 @@ static long test_ioctl(struct file *filp, unsigned int cmd, unsigned long arg)
 	return ret;
 }
 
+/* An importer's file that passes the mmap on to a dma-buf, with flags of its own. */
+static int test_mmap(struct file *filp, struct vm_area_struct *vma)
+{
+	struct dma_buf *dmabuf = dma_buf_get(vma->vm_pgoff);
+	int ret;
+
+	if (IS_ERR(dmabuf))
+		return PTR_ERR(dmabuf);
+	ret = dma_buf_mmap(dmabuf, vma, 0);
+	dma_buf_put(dmabuf);
+	return ret;
+}
+
 static const struct file_operations test_fops = {
 	.owner = THIS_MODULE,
 	.open = test_open,
 	.release = test_release,
+	.mmap = test_mmap,
 	.unlocked_ioctl = test_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
 };

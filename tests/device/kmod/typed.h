@@ -63,7 +63,7 @@ struct lend_export {
 	__u32 nr;
 	__aligned_u64 ranges;		/* struct barter_range */
 	__s32 out_fd;
-	__u32 __pad;
+	__u32 flags;			/* BARTER_EXPORT_* */
 };
 
 /* What select() was last asked. */

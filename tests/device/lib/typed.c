@@ -125,6 +125,17 @@ int exporter_lend1(int e, uint32_t bar, uint64_t offset, uint64_t n)
 	return exporter_lend(e, bar, &range, 1);
 }
 
+int exporter_lend_read_only(int e, uint32_t bar, uint64_t offset, uint64_t n)
+{
+	struct barter_range range = { offset, n };
+	struct lend_export req = {
+		.bar = bar, .nr = 1, .ranges = (uintptr_t)&range,
+		.flags = BARTER_EXPORT_READ_ONLY,
+	};
+
+	return call(e, LEND_IOC_EXPORT, (uintptr_t)&req);
+}
+
 int exporter_revoke(int e)
 {
 	return call(e, LEND_IOC_REVOKE, BARTER_REASON_REQUESTED);

@@ -30,6 +30,7 @@ int exporter_of_bdf(const char *bdf, const char *offers, uint32_t flags);
 int exporter_lend(int e, uint32_t bar, const struct barter_range *ranges,
 		  uint32_t nr);
 int exporter_lend1(int e, uint32_t bar, uint64_t offset, uint64_t n);
+int exporter_lend_read_only(int e, uint32_t bar, uint64_t offset, uint64_t n);
 int exporter_revoke(int e);
 int exporter_restore(int e);
 int exporter_destroy(int e);
