@@ -24,7 +24,7 @@ BARTER_API int barter_control_open(int *control)
 	return 0;
 }
 
-static int control_call(int control, unsigned long request, void *argument)
+int barter_control_call(int control, unsigned long request, void *argument)
 {
 	int mine = -1, ret;
 
@@ -42,12 +42,12 @@ static int control_call(int control, unsigned long request, void *argument)
 
 BARTER_API int barter_buffer_info(int control, struct barter_info *info)
 {
-	return control_call(control, BARTER_IOC_INFO, info);
+	return barter_control_call(control, BARTER_IOC_INFO, info);
 }
 
 BARTER_API int barter_route_query(int control, struct barter_route *route)
 {
-	return control_call(control, BARTER_IOC_ROUTE, route);
+	return barter_control_call(control, BARTER_IOC_ROUTE, route);
 }
 
 BARTER_API int barter_route_between(int control,

@@ -59,6 +59,7 @@ static int export_own(struct barter_device *device,
 		},
 		.body = {
 			.size = sizeof(call.body),
+			.flags = what->flags,
 			.region_index = what->bar,
 			.open_flags = what->open_flags | O_CLOEXEC,
 			.nr_ranges = what->nr_ranges,
@@ -111,7 +112,9 @@ BARTER_API int barter_device_export(struct barter_device *device,
 
 	/* A larger structure may ask for what this library cannot do. */
 	if (what->size != sizeof(*what) ||
-	    (what->flags & ~(uint32_t)BARTER_EXPORT_NATIVE) ||
+	    (what->flags & ~(BARTER_EXPORT_NATIVE | BARTER_EXPORT_READ_ONLY)) ||
+	    (what->flags & BARTER_EXPORT_NATIVE &&
+	     what->flags & BARTER_EXPORT_READ_ONLY) ||
 	    (what->open_flags & ~(uint32_t)(O_ACCMODE | O_CLOEXEC)) ||
 	    !what->nr_ranges)
 		return -EINVAL;

@@ -32,6 +32,9 @@ int barter_file_write(const char *path, const char *text);
 /* Last part of what the link at @path points to. */
 int barter_link_name(const char *path, char *name, size_t length);
 
+/* control.c: an ioctl of /dev/barter, which is opened for it if @control is -1 */
+int barter_control_call(int control, unsigned long request, void *argument);
+
 /* mapping.c: mmap at an address that allows huge pages */
 int barter_map_aligned(int fd, uint64_t file_offset, uint64_t align_offset,
 		       uint64_t length, int prot, void **address);

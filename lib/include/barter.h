@@ -273,8 +273,13 @@ int barter_device_dma_unmap(struct barter_device *device, uint64_t iova,
 
 /* ---- Export ----------------------------------------------------------- */
 
+/*
+ * Flags of an export are those of <linux/barter.h>, from the lowest bit up
+ * (BARTER_EXPORT_READ_ONLY), and the library's own, from the highest down.
+ */
+
 /** BARTER_EXPORT_NATIVE - a buffer of the kernel's own exporter, not barter's */
-#define BARTER_EXPORT_NATIVE	(1U << 0)
+#define BARTER_EXPORT_NATIVE	(1U << 31)
 
 /**
  * struct barter_export - what to lend
@@ -282,7 +287,8 @@ int barter_device_dma_unmap(struct barter_device *device, uint64_t iova,
  * @bar: BAR index
  * @flags: BARTER_EXPORT_*
  * @open_flags: access mode of the dma-buf fd: O_RDONLY or O_RDWR; O_CLOEXEC is
- *	always added
+ *	always added. O_RDONLY alone limits what a CPU may do with this fd; that no
+ *	device writes either, BARTER_EXPORT_READ_ONLY says, which goes with O_RDONLY
  * @nr_ranges: how many @ranges
  * @ranges: pieces of the BAR in the order in which the buffer has them; offset
  *	and length are multiples of the page size; they may overlap
@@ -325,7 +331,8 @@ int barter_device_can_export_native(struct barter_device *device);
  * kernel guarantees. Any VFIO driver that lends by itself will do.
  *
  * Return: 0, -EINVAL (no range, misaligned, length 0, outside the BAR, an I/O
- * port BAR, an unknown flag), -ENODEV (no such BAR), -EOVERFLOW (offset plus
+ * port BAR, an unknown flag, BARTER_EXPORT_READ_ONLY without O_RDONLY or with
+ * BARTER_EXPORT_NATIVE), -ENODEV (no such BAR), -EOVERFLOW (offset plus
  * length overflows), -E2BIG (over BARTER_MAX_RANGES or over
  * BARTER_MAX_OVERCOMMIT times the BAR), -EOPNOTSUPP (the driver does not
  * lend; native: see barter_device_can_export_native(), or more than one range,
@@ -334,6 +341,22 @@ int barter_device_can_export_native(struct barter_device *device);
  */
 int barter_device_export(struct barter_device *device,
 			 const struct barter_export *what, int *fd);
+
+/**
+ * barter_buffer_revoke() - take one buffer back for ever
+ * @device: handle of the device that lent it
+ * @fd: the buffer, or a slice
+ *
+ * When it returns 0, nobody reaches the device's memory through the buffer, or
+ * through a slice that was cut from it, and nobody ever will: they are dead. Other
+ * buffers are not touched.
+ *
+ * Return: 0, -EBADF, -EINVAL (not a buffer of barter's), -ENODEV (a buffer of
+ * another device), -EBADFD (dead already), -EINTR (a fatal signal came while
+ * importers were waited for: the buffer is revoked for good; another call makes
+ * sure that nobody has it), -EOPNOTSUPP (the driver does not lend).
+ */
+int barter_buffer_revoke(struct barter_device *device, int fd);
 
 /* ---- iommufd ---------------------------------------------------------- */
 
@@ -517,6 +540,44 @@ int barter_buffer_info(int control, struct barter_info *info);
  */
 int barter_buffer_ranges(int control, int fd, struct barter_range **ranges,
 			 uint32_t *nr_ranges);
+
+/**
+ * struct barter_cut - what to cut from a buffer
+ * @size: sizeof(struct barter_cut)
+ * @fd: the buffer, which may be a slice
+ * @flags: BARTER_SLICE_READ_ONLY: neither a CPU nor a device writes through the slice
+ * @open_flags: access mode of the slice's fd, O_RDONLY with BARTER_SLICE_READ_ONLY;
+ *	O_CLOEXEC is always added
+ * @nr_ranges: how many @ranges
+ * @ranges: pieces of the buffer in the order in which the slice has them; offset and
+ *	length are multiples of the page size; they may overlap
+ */
+struct barter_cut {
+	size_t size;
+	int fd;
+	uint32_t flags;
+	uint32_t open_flags;
+	uint32_t nr_ranges;
+	const struct barter_range *ranges;
+};
+
+/**
+ * barter_buffer_slice() - make a buffer from a part of another
+ * @control: fd of /dev/barter, or -1
+ * @cut: which part
+ * @fd: where the slice's fd goes; the caller closes it
+ *
+ * Whoever holds a buffer may do so. The slice never has more rights than the buffer;
+ * it is revoked and restored with it, and dies when that is ended. Either may be
+ * closed first.
+ *
+ * Return: 0, -EINVAL (no range, misaligned, length 0, outside the buffer, an unknown
+ * flag, not a buffer of barter's), -EPERM (more rights than the buffer has: see struct
+ * barter_slice in <linux/barter.h>), -EBADFD (the buffer is dead), -EOVERFLOW, -E2BIG,
+ * -EBADF, -ENOENT (barter.ko is not loaded), -EACCES, -EOPNOTSUPP (it is older than
+ * slices), -ENOMEM, -EMFILE, -EINTR.
+ */
+int barter_buffer_slice(int control, const struct barter_cut *cut, int *fd);
 
 /* ---- Routes ----------------------------------------------------------- */
 
