@@ -76,6 +76,19 @@ static void importer_text(const struct barter_importer_info *importer)
 	       importer->maps);
 }
 
+static void what_text(const struct barter_info *info)
+{
+	printf("number       %" PRIu64, (uint64_t)info->out_id);
+	if (info->out_flags & BARTER_BUFFER_SLICE && info->out_parent)
+		printf(", a slice of %" PRIu64, (uint64_t)info->out_parent);
+	else if (info->out_flags & BARTER_BUFFER_SLICE)
+		printf(", a slice of what is gone");
+	printf("%s\n", info->out_flags & BARTER_BUFFER_READ_ONLY ?
+	       ", read-only" : "");
+	if (info->out_slices)
+		printf("slices       %u held\n", info->out_slices);
+}
+
 void buffer_info_text(const struct buffer_info *buffer, int all)
 {
 	const struct barter_info *info = &buffer->info;
@@ -89,9 +102,14 @@ void buffer_info_text(const struct buffer_info *buffer, int all)
 		printf("state        not known: the buffer is of the kernel's own exporter\n");
 		return;
 	}
-	device_name(info, device);
 	barter_reasons_format(info->out_reasons, reasons, sizeof(reasons));
-	printf("device       %s BAR %u\n", device, info->out_bar);
+	what_text(info);
+	if (info->out_flags & BARTER_BUFFER_UNTOLD) {
+		printf("device       not told to who holds a slice\n");
+	} else {
+		device_name(info, device);
+		printf("device       %s BAR %u\n", device, info->out_bar);
+	}
 	printf("length       %s (%" PRIu64 " bytes)\n",
 	       SIZE_TEXT(info->out_length), (uint64_t)info->out_length);
 	printf("state        %s%s%s%s\n", barter_state_name(info->out_state),
@@ -152,9 +170,19 @@ void buffer_info_json(const struct buffer_info *buffer, struct json *json)
 		json_number(json, "length", info->out_length);
 		return;
 	}
-	device_name(info, text);
-	json_text(json, "device", text);
-	json_number(json, "bar", info->out_bar);
+	json_number(json, "id", info->out_id);
+	json_bool(json, "slice", info->out_flags & BARTER_BUFFER_SLICE);
+	json_number(json, "parent", info->out_parent);
+	json_number(json, "slices", info->out_slices);
+	json_bool(json, "read_only", info->out_flags & BARTER_BUFFER_READ_ONLY);
+	if (info->out_flags & BARTER_BUFFER_UNTOLD) {
+		json_text(json, "device", NULL);
+		json_text(json, "bar", NULL);
+	} else {
+		device_name(info, text);
+		json_text(json, "device", text);
+		json_number(json, "bar", info->out_bar);
+	}
 	json_number(json, "length", info->out_length);
 	json_text(json, "state", barter_state_name(info->out_state));
 	json_open(json, "reasons", '[');

@@ -60,7 +60,8 @@ const struct command commands[] = {
 "  --native     a buffer of the kernel's own exporter (Linux 6.19 and later),\n"
 "               which iommufd accepts: one range, no mmap, and the kernel's\n"
 "               guarantees only. The driver may also be vfio-pci\n"
-"  --read-only  the fd does not allow writing by mmap; DMA is not limited\n"
+"  --read-only  nobody writes through it, neither a CPU nor a device; with\n"
+"               --native only the CPU is kept from it\n"
 "  --json       print for programs\n\n"
 "Example: barter export 01:00.0 2 0+64K 1M+64K -- sh -c 'barter info $BARTER_FD'\n",
 		.run = run_export,

@@ -213,7 +213,7 @@ int run_export(const struct command *command, int argc, char **argv)
 		if (option == OPTION_JSON)
 			json = 1;
 		else if (option == OPTION_NATIVE)
-			what.flags = BARTER_EXPORT_NATIVE;
+			what.flags |= BARTER_EXPORT_NATIVE;
 		else
 			what.open_flags = O_RDONLY;
 	}
@@ -236,6 +236,8 @@ int run_export(const struct command *command, int argc, char **argv)
 	if (bar_parse(argv[first + 1], &what.bar))
 		return wrong_usage(command, "\"%s\" is no BAR; expected 0..5",
 				   argv[first + 1]);
+	if (what.open_flags == O_RDONLY && !(what.flags & BARTER_EXPORT_NATIVE))
+		what.flags |= BARTER_EXPORT_READ_ONLY;
 	what.nr_ranges = (uint32_t)(argc - first - 2);
 	if (what.flags & BARTER_EXPORT_NATIVE && what.nr_ranges > 1)
 		return wrong_usage(command, "--native takes one range, as iommufd does; export each by itself, or use barter_ioas_map() of the library");

@@ -23,6 +23,15 @@ says '^kind  *barter$' 'is said to be one'
 exits 0 'the same as JSON' \
 	barter export "$VM_VRAM0" 2 0+64K -- sh -c 'barter info --json $BARTER_FD'
 says '"kind": *"barter"' 'is said to be one there too'
+exits 0 'read-only' \
+	barter export --read-only "$VM_VRAM0" 2 0+64K -- sh -c 'barter info $BARTER_FD'
+says '^number .*, read-only$' 'is said to be that'
+exits 0 'read-only as JSON' \
+	barter export --read-only "$VM_VRAM0" 2 0+64K -- sh -c 'barter info --json $BARTER_FD'
+says '"read_only": *true' 'is said to be that there too'
+says '"slice": *false' 'and no slice'
+exits 1 'a word in a read-only buffer' \
+	barter export --read-only "$VM_VRAM0" 2 0+64K -- sh -c 'barter poke --fd $BARTER_FD 0 1'
 exits 2 'native, two ranges: a usage error' barter export --native "$VM_VRAM0" 2 0+64K 1M+4K
 says 'one range' 'which says what is right'
 if [ $native = yes ]; then
