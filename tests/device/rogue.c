@@ -84,6 +84,16 @@ static bool engine_busy(void)
 	return *(volatile uint32_t *)(edu + 0x98) & 1;
 }
 
+/*
+ * Where the engine writes to. A 32-bit program reads half of it: edu knows nothing
+ * at the other half's offset, and what the driver chose fits.
+ */
+static uint64_t engine_destination(void)
+{
+	return sizeof(long) == 8 ? *(volatile uint64_t *)(edu + 0x88) :
+				   *(volatile uint32_t *)(edu + 0x88);
+}
+
 /* Move BYTES between edu's own memory and @address; takes TRANSFER_MS. */
 static void engine_start(uint64_t address, bool write)
 {
@@ -147,7 +157,7 @@ static uint64_t importer_map(void)
 		memset(bytes, ROGUE, BYTES);
 		if (edu_write(importer, 0, bytes, BYTES))
 			return 0;
-		return *(volatile uint64_t *)(edu + 0x88);
+		return engine_destination();
 	}
 	if (tester_map(tester, tester_id, BARTER_TEST_BIDIRECTIONAL, &map))
 		return 0;
