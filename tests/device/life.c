@@ -266,7 +266,7 @@ static void removed_while_open(void)
 static void error_of_the_link(void)
 {
 	static const char inject[] = "pcie_aer_inject_error rp0 DLP";
-	int t = tester_open(), id;
+	int t = tester_open(), id, ret;
 	char text[256];
 	bool settled;
 	uint32_t v;
@@ -289,8 +289,9 @@ static void error_of_the_link(void)
 	is(buf_reasons(fd), settled ? 0 : BARTER_REASON_ERROR,
 	   "recovery %s, the reason agrees", settled ? "succeeds" : "fails");
 	close(t);
-	/* A reset mends what an error left. */
-	is_errno(dev_reset(&mem), 0, "VFIO_DEVICE_RESET");
+	/* A reset mends what an error left, once recovery has let go of the device. */
+	WAIT_FOR(settled, (ret = dev_reset(&mem)) != -EAGAIN, 30000);
+	is_errno(ret, 0, "VFIO_DEVICE_RESET");
 	is(buf_state(fd), BARTER_STATE_OK, "OK");
 	is(buf_reasons(fd), 0, "no reason left");
 	unlend();
