@@ -95,9 +95,31 @@ void race_line(const char *line)
 		snprintf(lines[nr_lines++], sizeof(lines[0]), "%s", line);
 }
 
+/* How much KCSAN has looked at: nothing met on one CPU at a time is no good news. */
+static void watched(void)
+{
+	long watchpoints = 0, met = 0;
+	char text[1024], *at;
+	int fd = open("/sys/kernel/debug/kcsan", O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+
+	close(fd);
+	if (n <= 0)
+		return;
+	text[n] = 0;
+	at = strstr(text, "setup_watchpoints: ");
+	if (at)
+		sscanf(at, "setup_watchpoints: %ld", &watchpoints);
+	at = strstr(text, "data_races: ");
+	if (at)
+		sscanf(at, "data_races: %ld", &met);
+	report("note KCSAN watched %ld accesses, and %ld met another", watchpoints, met);
+}
+
 void races_end(void)
 {
 	report_ends();
+	watched();
 	if (complaints > 10)
 		report("complaint %d more data races", complaints - 10);
 	if (foreign)
