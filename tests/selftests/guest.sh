@@ -9,11 +9,9 @@
 
 programs=/tests/vfio
 seconds=$((60 * ${BARTER_TIME_SCALE:-1}))
-# The controller with virtual functions: these tests want BARs of whole pages, and
-# ivshmem has one of 256 bytes.
-device=$(for d in /sys/bus/pci/devices/*; do
-	[ ! -e "$d/sriov_totalvfs" ] || [ "$(cat "$d/sriov_totalvfs")" = 0 ] || basename "$d"
-done | head -n 1)
+# The NVMe controller, which has virtual functions: these tests want BARs of whole
+# pages, and ivshmem has one of 256 bytes.
+device=$VM_NVME_PF
 out=/out/vfio
 mkdir -p $out
 
