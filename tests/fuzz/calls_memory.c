@@ -7,6 +7,7 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -14,6 +15,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../device/lib/buf.h"
+#include "../device/lib/tap.h"
 #include "fuzz.h"
 
 #define RESULT(x)	({ long r_ = (x); r_ < 0 ? -errno : r_; })
@@ -225,6 +228,57 @@ static long c_reach(struct thread *t, const uint64_t *a)
 	return RESULT(process_vm_writev(getpid(), &here, 1, &there, 1, 0));
 }
 
+/* ---- the one thing that is expected ---- */
+
+void drop_kept(struct thread *t)
+{
+	if (!t->kept_page)
+		return;
+	munmap((void *)t->kept_page, PAGE);
+	close(t->kept);
+	t->kept_page = NULL;
+}
+
+/* A mapping that no other thread takes away or changes. */
+static long c_keep(struct thread *t, const uint64_t *a)
+{
+	int fd = fcntl(fd_get(a[0]), F_DUPFD_CLOEXEC, 0);
+	void *p;
+
+	if (fd < 0)
+		return -errno;
+	p = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, 0);
+	if (p == MAP_FAILED) {
+		close(fd);
+		return -ENODEV;
+	}
+	drop_kept(t);
+	t->kept = fd;
+	t->kept_page = p;
+	return 0;
+}
+
+/* A buffer that is revoked, and not given back meanwhile, cannot be read. */
+static long c_look(struct thread *t, const uint64_t *a)
+{
+	struct barter_info before, after;
+	uint32_t v;
+
+	(void)a;
+	if (!t->kept_page || buf_info(t->kept, &before) ||
+	    (before.out_state != BARTER_STATE_REVOKED &&
+	     before.out_state != BARTER_STATE_DEAD))
+		return -ENODATA;
+	if (peek(t->kept_page, &v) || buf_info(t->kept, &after) ||
+	    after.out_state != before.out_state ||
+	    after.out_generation != before.out_generation)
+		return 0;
+	if (!t->seen_revoked++)
+		diag("a buffer was read that is %s, reasons %#x",
+		     state_name((int)after.out_state), after.out_reasons);
+	return 0;
+}
+
 /* ---- calls that are killed ---- */
 
 static long c_killed(struct thread *t, const uint64_t *a)
@@ -295,6 +349,8 @@ const struct call_type memory_calls[] = {
 	{ "lock", c_lock, 4, { A_SLOT, A_OFFSET, A_LENGTH, A_SMALL } },
 	{ "touch", c_touch, 50, { A_SLOT, A_OFFSET, A_SEED, A_SMALL } },
 	{ "reach", c_reach, 4, { A_SLOT, A_OFFSET, A_LENGTH } },
+	{ "keep", c_keep, 8, { A_BUF } },
+	{ "look", c_look, 16, { 0 } },
 	{ "killed", c_killed, 10, { A_MS } },
 };
 

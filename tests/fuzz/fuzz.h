@@ -177,6 +177,9 @@ struct thread {
 	struct prog prog;	/* runs at present */
 	size_t used;		/* of @area, by the present call */
 	unsigned int kill_ms;	/* the next call is made by a child, and killed */
+	int kept;		/* a buffer, and its first page, of this thread alone */
+	volatile void *kept_page;	/* NULL: none */
+	unsigned int seen_revoked;	/* times that page was read though it is revoked */
 	uint64_t programs, calls;
 	struct {
 		uint32_t done, failed;
@@ -195,6 +198,7 @@ void *place(struct thread *t, uint64_t how, const void *data, size_t n);
 /* What a structure of @exact bytes says that its size is (A_SIZE). */
 uint64_t size_of(uint64_t how, size_t exact);
 long run_call(struct thread *t, const struct call *c);
+void drop_kept(struct thread *t);
 /*
  * Does it wait for a device_lock, which no signal ends? A child that did so with
  * copies of the device's files would wait for an unbind that waits for it.
