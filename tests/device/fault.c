@@ -20,6 +20,7 @@
 
 #include "lib/fault.h"
 #include "lib/lend.h"
+#include "lib/slice.h"
 #include "lib/tester.h"
 
 #define RW		(PROT_READ | PROT_WRITE)
@@ -133,12 +134,14 @@ static void probes(void)
 		VFIO_DEVICE_FEATURE_DMA_BUF | VFIO_DEVICE_FEATURE_GET,
 		VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY | VFIO_DEVICE_FEATURE_SET,
 		VFIO_DEVICE_FEATURE_LOW_POWER_EXIT | VFIO_DEVICE_FEATURE_SET,
+		BARTER_FEATURE_REVOKE | VFIO_DEVICE_FEATURE_SET,
 	};
 	static const char *const names[] = {
 		"probe export", "probe low power entry", "probe low power exit",
+		"probe revoke",
 	};
 
-	for (int i = 0; i < 3; i++) {
+	for (unsigned int i = 0; i < sizeof(features) / sizeof(*features); i++) {
 		const struct fault_call c = {
 			.name = names[i], .call = call_feature,
 		};
@@ -213,6 +216,51 @@ static void questions(void)
 	lend_ranges(64, PAGE);
 	for (unsigned int i = 0; i < sizeof(calls) / sizeof(*calls); i++)
 		fault_sweep(&calls[i]);
+	lend_close();
+}
+
+/* ---- slices ---- */
+
+static uint32_t cuts;
+
+static int call_slice(void)
+{
+	static struct barter_range ranges[2000];
+
+	for (uint32_t i = 0; i < cuts; i++)
+		ranges[i] = (struct barter_range){ (i * 3 + 1) % 64 * PAGE, PAGE };
+	return slice_of(lent, ranges, cuts);
+}
+
+static bool whole_slice(int got)
+{
+	struct barter_info info;
+	volatile uint8_t *p = buf_map(got, 0, PAGE, RW);
+	bool fine;
+
+	/* The second page of lent is the second range, 3 pages on. */
+	fine = p && lend_shows(p, OFFSET + 3 * PAGE) && !buf_info(got, &info) &&
+		info.out_length == cuts * PAGE && info.out_nr_ranges == cuts &&
+		info.out_state == BARTER_STATE_OK;
+	munmap((void *)p, PAGE);
+	close(got);
+	return fine;
+}
+
+static void slices(void)
+{
+	const struct fault_call calls[] = {
+		{ .name = "slice of one range", .call = call_slice,
+		  .whole = whole_slice, .least = 5 },
+		{ .name = "slice of 192 ranges", .call = call_slice,
+		  .whole = whole_slice, .least = 5 },
+	};
+
+	lend_ranges(64, PAGE);
+	for (unsigned int i = 0; i < sizeof(calls) / sizeof(*calls); i++) {
+		cuts = i ? 192 : 1;
+		fault_sweep(&calls[i]);
+	}
 	lend_close();
 }
 
@@ -490,6 +538,7 @@ int main(void)
 	CASE_LIMIT(export_huge_tables, 240);
 	CASE_LIMIT(probes, 60);
 	CASE_LIMIT(questions, 60);
+	CASE_LIMIT(slices, 60);
 	CASE_LIMIT(mmaps, 120);
 	CASE_LIMIT(closing, 60);
 	CASE_LIMIT(page_faults, 60);

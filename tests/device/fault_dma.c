@@ -17,6 +17,7 @@
 #include "lib/edu.h"
 #include "lib/fault.h"
 #include "lib/lend.h"
+#include "lib/slice.h"
 #include "lib/tester.h"
 
 /*
@@ -343,6 +344,59 @@ static void revoke_with_a_fence(void)
 	fault_sweep(&c);
 }
 
+/* ---- the end of one buffer ---- */
+
+static int call_end(void)
+{
+	return buf_end(&mem, lent);
+}
+
+static bool has_ended(void)
+{
+	uint32_t v;
+
+	return buf_state(lent) == BARTER_STATE_DEAD &&
+		buf_reasons(lent) == BARTER_REASON_REQUESTED &&
+		peek(map, &v) == SIGBUS && !tester_stat(t, id).out_mapped;
+}
+
+/* It cannot be undone: another buffer takes its place. */
+static bool whole_end(int ret)
+{
+	bool fine = has_ended();
+
+	(void)ret;
+	revoke_end();
+	revoke_begin();
+	return fine;
+}
+
+static bool whole_end_with_fence(int ret)
+{
+	bool fine = signalled && has_ended();
+
+	(void)ret;
+	fence_end();
+	fence_begin();
+	return fine;
+}
+
+static void end_of_a_buffer(void)
+{
+	const struct fault_call calls[] = {
+		{ .name = "end of a buffer", .before = revoke_begin,
+		  .call = call_end, .whole = whole_end, .after = revoke_end,
+		  .moves = true },
+		{ .name = "end of a buffer that waits for a fence",
+		  .before = fence_begin, .call = call_end,
+		  .whole = whole_end_with_fence, .after = fence_end, .least = 1,
+		  .moves = true },
+	};
+
+	for (unsigned int i = 0; i < sizeof(calls) / sizeof(*calls); i++)
+		fault_sweep(&calls[i]);
+}
+
 /* ---- the sample importer ---- */
 
 static int call_edu_open(void)
@@ -457,6 +511,7 @@ int main(void)
 	CASE_LIMIT(dma_maps, 120);
 	CASE_LIMIT(revokes, 120);
 	CASE_LIMIT(revoke_with_a_fence, 60);
+	CASE_LIMIT(end_of_a_buffer, 60);
 	CASE_LIMIT(sample_importer, 120);
 	return lend_end();
 }
