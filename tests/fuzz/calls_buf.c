@@ -130,7 +130,8 @@ static long c_raw_ioctl(struct thread *t, const uint64_t *a)
 	if (rng_percent(&r, 80))
 		data[0] = 8 * rng_below(&r, 33);
 	/* What makes fds makes them by calls that know them. */
-	if (a[1] == _IO(';', 117) && (data[0] >> 32 & 0xffff) == 11)
+	if (a[1] == BARTER_IOC_SLICE ||
+	    (a[1] == _IO(';', 117) && (data[0] >> 32 & 0xffff) == 11))
 		return -EINVAL;
 	ret = RESULT(ioctl(fd, a[1], place(t, a[3], data, sizeof(data))));
 	return ret;
@@ -167,6 +168,52 @@ static long c_info(struct thread *t, const uint64_t *a)
 	return RESULT(ioctl(fd_get(a[0]), BARTER_IOC_INFO,
 			    place(t, a[6], whole, a[6] ? sizeof(arg) :
 				  sizeof(whole))));
+}
+
+static long slice(struct barter_slice *p, int barter)
+{
+	long ret = RESULT(ioctl(barter, BARTER_IOC_SLICE, p));
+
+	return !ret ? fd_put(K_BUF, p->out_fd) : ret;
+}
+
+static long c_slice(struct thread *t, const uint64_t *a)
+{
+	struct barter_range ranges[4] = {
+		{ a[4] % (64 * PAGE), a[5] }, { a[4], PAGE },
+		{ PAGE, a[5] % (64 * PAGE) }, { a[5], a[4] },
+	};
+	struct barter_slice arg = {
+		.size = (uint32_t)size_of(a[2], sizeof(arg)),
+		.flags = (uint32_t)a[3],
+		.dmabuf_fd = fd_get(a[1]),
+		.open_flags = (uint32_t)(a[3] >> 32) ?: (uint32_t)O_RDWR,
+		.nr_ranges = a[7] < 200 ? a[7] % 5 : (uint32_t)a[7] << 14,
+		.__reserved = a[7] == 199,
+		.ranges = (uintptr_t)place(t, a[6] >> 8, ranges, sizeof(ranges)),
+	};
+
+	return slice(place(t, a[6] & 0xff, &arg, sizeof(arg)), fd_get(a[0]));
+}
+
+/* As it should be, if the buffer is large enough. */
+static long c_slice_well(struct thread *t, const uint64_t *a)
+{
+	struct barter_range ranges[4];
+	struct barter_slice arg = {
+		.size = sizeof(arg), .dmabuf_fd = fd_get(a[1]),
+		.flags = a[2] & 1, .nr_ranges = 1 + a[3] % 4,
+		.open_flags = O_CLOEXEC | (a[2] & 1 ? O_RDONLY : O_RDWR),
+		.ranges = (uintptr_t)ranges,
+	};
+
+	(void)t;
+	for (unsigned int i = 0; i < 4; i++)
+		ranges[i] = (struct barter_range){
+			(a[2] >> (i + 1) & 1) * PAGE,
+			(1 + (a[3] >> (i + 2) & 1)) * PAGE,
+		};
+	return slice(&arg, fd_get(a[0]));
 }
 
 static const char *bdf_name(uint64_t n)
@@ -474,6 +521,9 @@ const struct call_type buf_calls[] = {
 				  A_BDF, A_PTR } },
 	{ "route_well", c_route_well, 6, { A_BARTER, A_BUF, A_SMALL, A_DEV,
 					   A_BDF, A_BDF } },
+	{ "slice", c_slice, 12, { A_BARTER, A_BUF, A_SIZE, A_FLAGS, A_OFFSET,
+				  A_LENGTH, A_PTR, A_SMALL } },
+	{ "slice_well", c_slice_well, 24, { A_BARTER, A_BUF, A_SMALL, A_SMALL } },
 	{ "debugfs", c_debugfs, 3, { A_SMALL, A_LENGTH } },
 	{ "allow", c_allow, 1, { A_SMALL } },
 	{ "edu", c_edu, 8, { A_WHICH } },

@@ -180,7 +180,7 @@ static long c_export_own(struct thread *t, const uint64_t *a)
 	arg.h.flags = export_op(op) | BARTER_FEATURE_EXPORT;
 	arg.h.argsz = (uint32_t)size_of(a[1], sizeof(arg));
 	arg.e.size = op == 5 ? (uint32_t)a[4] % 8192 : sizeof(arg.e);
-	arg.e.flags = op == 4;
+	arg.e.flags = op == 4 ? 1u << a[4] / 8 % 32 : 0;
 	arg.e.region_index = (uint32_t)a[2];
 	arg.e.open_flags = (uint32_t)a[5];
 	arg.e.nr_ranges = nr;
@@ -251,6 +251,31 @@ static long c_feature(struct thread *t, const uint64_t *a)
 	}
 	return RESULT(ioctl(fd_get(a[0]), VFIO_DEVICE_FEATURE,
 			    place(t, a[4], &arg, sizeof(arg))));
+}
+
+/* One buffer, for ever; mostly in the right way. */
+static long c_end(struct thread *t, const uint64_t *a)
+{
+	struct {
+		struct vfio_device_feature h;
+		struct barter_feature_revoke r;
+	} arg = {
+		.h = {
+			.argsz = (uint32_t)size_of(a[2], sizeof(arg)),
+			.flags = (a[4] % 16 ? VFIO_DEVICE_FEATURE_SET :
+				  export_op((int)(a[4] / 16 % 12))) |
+				 BARTER_FEATURE_REVOKE,
+		},
+		.r = {
+			.size = (uint32_t)size_of(a[2] >> 8, sizeof(arg.r)),
+			.flags = a[4] == 33,
+			.dmabuf_fd = fd_get(a[1]),
+			.__reserved = a[4] == 34,
+		},
+	};
+
+	return RESULT(ioctl(fd_get(a[0]), VFIO_DEVICE_FEATURE,
+			    place(t, a[3], &arg, sizeof(arg))));
 }
 
 static long c_low_power(struct thread *t, const uint64_t *a)
@@ -495,6 +520,7 @@ const struct call_type vfio_calls[] = {
 	{ "lend", c_lend, 40, { A_DEV, A_SLOT, A_SEED } },
 	{ "feature", c_feature, 10, { A_DEV, A_FEATURE, A_OP, A_SIZE, A_PTR,
 				      A_VALUE } },
+	{ "end", c_end, 6, { A_DEV, A_BUF, A_SIZE, A_PTR, A_SMALL } },
 	{ "low_power", c_low_power, 12, { A_DEV, A_SMALL, A_OTHER, A_PTR } },
 	{ "reset", c_reset, 4, { A_DEV } },
 	{ "hot_reset", c_hot_reset, 6, { A_DEV, A_SIZE, A_FLAGS, A_SMALL,

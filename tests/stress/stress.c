@@ -4,7 +4,8 @@
  *
  * Everything at once, for a while: config writes (also such that change under
  * the kernel's hands), resets of three kinds, low power, exports, closes, mmaps,
- * imports, questions; and a second device that is opened and closed all the time.
+ * imports, questions; slices that are cut, used, ended and closed in any order; and a
+ * second device that is opened and closed all the time.
  *
  * Whatever the order, three things hold at any moment: an access gives the
  * right bytes or SIGBUS; a buffer is OK exactly if it has no reason not to be;
@@ -24,6 +25,7 @@
 
 #include "../device/lib/cause.h"
 #include "../device/lib/fixture.h"
+#include "../device/lib/slice.h"
 #include "../device/lib/tester.h"
 
 #define RW	(PROT_READ | PROT_WRITE)
@@ -296,6 +298,121 @@ static void questions(struct counter *c, uint32_t *seed)
 	usleep(50);
 }
 
+/*
+ * Buffers and slices of them, for everybody. One that is used is a copy of the fd:
+ * its slot may be given away meanwhile.
+ */
+#define PARTS	24
+
+static struct part {
+	int fd;				/* 0: none */
+	uint64_t pos;			/* in the BAR */
+	uint32_t pages;
+} parts[PARTS];
+static pthread_mutex_t parts_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static struct part part_get(uint32_t *seed)
+{
+	struct part part;
+
+	pthread_mutex_lock(&parts_lock);
+	part = parts[rnd(seed) % PARTS];
+	if (part.fd)
+		part.fd = dup(part.fd);
+	pthread_mutex_unlock(&parts_lock);
+	return part;
+}
+
+static void part_put(uint32_t *seed, struct part part)
+{
+	struct part *slot = &parts[rnd(seed) % PARTS], old;
+
+	pthread_mutex_lock(&parts_lock);
+	old = *slot;
+	*slot = part;
+	pthread_mutex_unlock(&parts_lock);
+	if (old.fd)
+		close(old.fd);
+}
+
+static void cuts(struct counter *c, uint32_t *seed)
+{
+	struct part from = part_get(seed), part;
+
+	if (!from.fd || rnd(seed) % 16 == 0) {
+		if (from.fd)
+			close(from.fd);
+		part = (struct part){ .pos = rnd(seed) % 64 * PAGE, .pages = 64 };
+		part.fd = buf_export1(&mem, BAR, part.pos, part.pages * PAGE);
+	} else {
+		uint32_t skip = rnd(seed) % from.pages;
+
+		part = (struct part){
+			.pos = from.pos + skip * PAGE,
+			.pages = 1 + rnd(seed) % (from.pages - skip),
+		};
+		part.fd = slice1(from.fd, skip * PAGE, part.pages * PAGE);
+		close(from.fd);
+	}
+	if (part.fd == -EBADFD) {
+		c->refused++;
+	} else if (part.fd < 0) {
+		bad(c, "slice", part.fd);
+	} else {
+		c->done++;
+		check_state(c, part.fd, true);
+		part_put(seed, part);
+	}
+	usleep(rnd(seed) % 1000);
+}
+
+static void ends(struct counter *c, uint32_t *seed)
+{
+	struct part part = part_get(seed);
+	int ret;
+
+	if (part.fd) {
+		ret = buf_end(&mem, part.fd);
+		if (!ret)
+			c->done++;
+		else if (ret == -EBADFD)
+			c->refused++;
+		else
+			bad(c, "end", ret);
+		if (buf_state(part.fd) != BARTER_STATE_DEAD)
+			bad(c, "state at the end", buf_state(part.fd));
+		close(part.fd);
+	}
+	usleep(rnd(seed) % 5000);
+}
+
+static void parts_used(struct counter *c, uint32_t *seed)
+{
+	struct part part = part_get(seed);
+	volatile uint8_t *p;
+	int t, id, ret;
+
+	if (!part.fd)
+		return;
+	p = buf_map(part.fd, 0, part.pages * PAGE, RW);
+	if (p) {
+		look(c, p + (part.pages - 1) * PAGE,
+		     part.pos + (part.pages - 1) * PAGE);
+		munmap((void *)p, part.pages * PAGE);
+	} else if (errno != EBADFD) {
+		bad(c, "mmap", errno);
+	}
+	if (rnd(seed) % 8 == 0) {
+		t = tester_open();
+		id = tester_attach(t, part.fd, 0);
+		ret = id < 0 ? id : tester_map(t, id, 0, NULL);
+		if (ret && ret != -ENODEV && ret != -EBADFD)
+			bad(c, "map", ret);
+		close(t);
+	}
+	close(part.fd);
+}
+
 /* The other device lives and dies; what it lent dies with it. */
 static void second_device(struct counter *c, uint32_t *seed)
 {
@@ -347,6 +464,10 @@ static struct job {
 	{ mappings, { .name = "mmaps" }, 0 },
 	{ big_mapping, { .name = "accesses" }, 0 },
 	{ imports, { .name = "imports" }, 0 },
+	{ cuts, { .name = "slices" }, 0 },
+	{ cuts, { .name = "more slices" }, 0 },
+	{ ends, { .name = "ends of buffers" }, 0 },
+	{ parts_used, { .name = "uses of slices" }, 0 },
 	{ questions, { .name = "questions" }, 0 },
 	{ second_device, { .name = "second device" }, 0 },
 };
@@ -404,11 +525,15 @@ static void all_is_well_at_the_end(void)
 	volatile uint8_t *p;
 	int t = tester_open(), id;
 
+	for (unsigned int i = 0; i < PARTS; i++)
+		if (parts[i].fd)
+			close(parts[i].fd);
 	dev_feature_set(&mem, VFIO_DEVICE_FEATURE_LOW_POWER_EXIT);
 	is_errno(dev_set_memory(&mem, true), 0, "memory on");
 	is_errno(dev_reset(&mem), 0, "reset");
 	is(buf_state(lent), BARTER_STATE_OK, "OK");
 	is(buf_reasons(lent), 0, "no reason left");
+	is(buf_count(mem.bdf), 1, "no other buffer is left");
 	p = buf_map(lent, 0, LENGTH, RW);
 	need(p, "mmap");
 	is(differs(p, SEED, 0, LENGTH), -1, "all bytes are there");
