@@ -12,6 +12,9 @@
  * the default, that is not so by itself: the old translation would work on until
  * a timer fires.
  *
+ * A read-only buffer's importer may have mapped it, and the engine is told to write
+ * there all the same: the IOMMU stops that as well.
+ *
  * "domain" has the sample importer map the buffer, into its driver's own domain.
  * It knows nothing of the transfers that are started from here, so it waits for
  * none: core alone stops them. (The registers of a bound device are open to user
@@ -27,6 +30,7 @@
 #include "lib/edu.h"
 #include "lib/fixture.h"
 #include "lib/host.h"
+#include "lib/slice.h"
 #include "lib/tester.h"
 
 #define ROUNDS		40
@@ -37,6 +41,7 @@
 /* What edu's memory holds and writes; what the BAR holds before. */
 #define ROGUE		0xa5
 #define VICTIM		0x5a
+#define OTHER		0x33
 
 static volatile uint8_t *edu;
 static char edu_driver[64];
@@ -92,6 +97,13 @@ static uint64_t engine_destination(void)
 {
 	return sizeof(long) == 8 ? *(volatile uint64_t *)(edu + 0x88) :
 				   *(volatile uint32_t *)(edu + 0x88);
+}
+
+/* Where it reads; 64 bits as above. */
+static uint64_t engine_source(void)
+{
+	return sizeof(long) == 8 ? *(volatile uint64_t *)(edu + 0x80) :
+				   *(volatile uint32_t *)(edu + 0x80);
 }
 
 /* Move BYTES between edu's own memory and @address; takes TRANSFER_MS. */
@@ -264,6 +276,96 @@ static void engine_that_never_stops(void)
 	engine_give_back();
 }
 
+/* By a buffer that may be written: ROGUE into the engine's memory. */
+static bool engine_load(void)
+{
+	struct barter_test_map map;
+	uint8_t bytes[BYTES];
+	bool done;
+
+	memset(bytes, ROGUE, BYTES);
+	fd = buf_export1(&mem, BAR, 0, PAGE);
+	if (own_domain) {
+		importer = edu_open();
+		done = !edu_import(importer, fd) &&
+			!edu_write(importer, 0, bytes, BYTES);
+		close(importer);
+	} else {
+		bar_set(ROGUE);
+		tester = tester_open();
+		tester_id = tester_attach(tester, fd, 0);
+		done = !tester_map(tester, tester_id, BARTER_TEST_TO_DEVICE,
+				   &map);
+		engine_start(map.segments[0].address, false);
+		done = done && engine_wait();
+		close(tester);
+	}
+	close(fd);
+	return done;
+}
+
+/* Until the IOMMU tells: the kernel keeps silent for seconds after many lines. */
+static void write_until_told(uint64_t at)
+{
+	unsigned int edus, others, before, others_before;
+	int64_t began = now_ms();
+
+	refused(at, &before, &others_before);
+	do {
+		engine_start(at, true);
+		if (!engine_wait() || !bar_is(VICTIM))
+			break;
+		refused(at, &edus, &others);
+	} while (edus == before && now_ms() < began + 30000);
+	ok(!engine_busy() && bar_is(VICTIM), "it writes, and nothing arrives");
+	ok(edus > before, "the IOMMU told of %u of them", edus - before);
+	is(others, others_before, "and of nothing else");
+}
+
+/*
+ * The driver has mapped a read-only buffer, to read. The device does as it likes: it
+ * writes there, before and after it reads. (QEMU's IOMMU tells of a write only if
+ * nothing was read there before; it stops both.)
+ */
+static void writes_where_it_may_read(void)
+{
+	struct barter_test_map map;
+	uint8_t bytes[BYTES];
+	uint64_t at;
+
+	need(engine_take(), "the engine's registers");
+	need(engine_load(), "something to write");
+	fd = buf_export_ro(&mem, BAR, 0, PAGE);
+	bar_set(VICTIM);
+	if (own_domain) {
+		importer = edu_open();
+		need(!edu_import(importer, fd), "import");
+		is_errno(edu_write(importer, 0, bytes, BYTES), EPERM,
+			 "the driver is asked to write");
+		need(!edu_read(importer, 0, bytes, BYTES), "a read");
+		ok(bytes[0] == VICTIM && bytes[BYTES - 1] == VICTIM,
+		   "the right bytes");
+		at = engine_source();
+	} else {
+		tester = tester_open();
+		tester_id = tester_attach(tester, fd, 0);
+		need(!tester_map(tester, tester_id, BARTER_TEST_TO_DEVICE, &map),
+		     "map, to read");
+		at = map.segments[0].address;
+		write_until_told(at);
+		engine_start(at, false);
+		ok(engine_wait() && bar_is(VICTIM), "it reads");
+	}
+	/* By now the engine has VICTIM. */
+	bar_set(OTHER);
+	engine_start(at, true);
+	ok(engine_wait() && bar_is(OTHER), "a write after a read does not arrive");
+	bar_set(VICTIM);
+	close(own_domain ? importer : tester);
+	close(fd);
+	engine_give_back();
+}
+
 /* An O_PATH open keeps the dma-buf when its struct file is long freed. */
 static void name_without_a_file(void)
 {
@@ -305,6 +407,7 @@ int main(int argc, char **argv)
 	if (ret)
 		tap_bail("edu's driver in the other domain: %s", strerror(-ret));
 	CASE_LIMIT(engine_that_never_stops, 180);
+	CASE(writes_where_it_may_read);
 	CASE(name_without_a_file);
 	edu_own_domain(false);
 	return tap_done();
