@@ -6,7 +6,7 @@
  * could not be kept from it gets nothing. (That the IOMMU does its part: rogue.c.)
  *
  * readonly untranslated: on a machine where no IOMMU translates what edu sends, so that
- * nothing would stop it.
+ * nothing would stop it. readonly bus: its DMA goes below a bridge, past the IOMMU.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -307,8 +307,43 @@ static void types_that_do_not_say_so(void)
 	typed_close();
 }
 
+/* By the memory's neighbour, whose DMA does not come to where the IOMMU is. */
+static void past_the_iommu(void)
+{
+	const char *neighbour = getenv("VM_VRAM1");
+	struct typed_bdf bdf = typed_bdf(neighbour);
+	struct barter_test_attach as = {
+		.domain = bdf.domain, .bus = bdf.bus, .devfn = bdf.devfn,
+	};
+	struct barter_test_map map = { .direction = BARTER_TEST_TO_DEVICE };
+	int e = exporter_new("s", 0), t = tester_open(), fds[2], i;
+	struct barter_route r;
+
+	fds[0] = exporter_lend1(e, BAR, 0, MIB);
+	fds[1] = exporter_lend_read_only(e, BAR, 0, MIB);
+	need(e >= 0 && fds[0] >= 0 && fds[1] >= 0, "two buffers");
+	is_errno(buf_route(fds[1], neighbour, &r), 0, "route");
+	is(r.out_route, BARTER_ROUTE_BUS, "below the bridge");
+	for (i = 0; i < 2; i++) {
+		as.dmabuf_fd = fds[i];
+		need(!ioctl(t, BARTER_TEST_IOC_ATTACH, &as), "attach");
+		map.id = as.out_id;
+		is_errno(ioctl(t, BARTER_TEST_IOC_MAP, &map) ? -errno : 0,
+			 i ? EPERM : 0, "%s, to read",
+			 i ? "read-only" : "what may be written");
+	}
+	close(t);
+	close(fds[0]);
+	close(fds[1]);
+	close(e);
+}
+
 int main(int argc, char **argv)
 {
+	if (argc > 1 && !strcmp(argv[1], "bus")) {
+		CASE(past_the_iommu);
+		return tap_done();
+	}
 	fixture_open();
 	if (argc > 1 && !strcmp(argv[1], "untranslated")) {
 		CASE(nothing_in_between);
