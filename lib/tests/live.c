@@ -296,6 +296,77 @@ static void buffers(struct barter_device *device)
 	close(fd);
 }
 
+static int try_slice(int from, uint64_t offset, uint64_t length, uint32_t flags)
+{
+	struct barter_range range = { offset, length };
+	struct barter_cut cut = {
+		.size = sizeof(cut), .fd = from, .flags = flags,
+		.open_flags = flags ? O_RDONLY : O_RDWR,
+		.nr_ranges = 1, .ranges = &range,
+	};
+	int fd = -1, ret = barter_buffer_slice(-1, &cut, &fd);
+
+	return ret ? ret : fd;
+}
+
+static void slices(struct barter_device *device, struct barter_device *other)
+{
+	struct barter_range range = { 2 * MIB, MIB };
+	struct barter_export what = {
+		.size = sizeof(what), .bar = 2, .open_flags = O_RDWR,
+		.nr_ranges = 1, .ranges = &range,
+	};
+	struct barter_cut wrong = { .size = 1, .nr_ranges = 1, .ranges = &range };
+	int fd, one, two, read_only;
+	struct barter_info info;
+	void *address;
+
+	is(barter_device_export(device, &what, &fd), 0, "export");
+	one = try_slice(fd, 4096, 8192, 0);
+	two = try_slice(one, 4096, 4096, BARTER_SLICE_READ_ONLY);
+	is(one >= 0 && two >= 0, 1, "a slice, and a read-only one of that");
+	is(fcntl(one, F_GETFD), FD_CLOEXEC, "its fd is close-on-exec");
+	info = info_of(two);
+	is(info.out_flags, BARTER_BUFFER_SLICE | BARTER_BUFFER_READ_ONLY |
+	   BARTER_BUFFER_UNTOLD, "info says so");
+	is(info.out_parent == info_of(one).out_id, 1, "and of what it is");
+	is(barter_buffer_map(two, 0, 0, PROT_READ | PROT_WRITE, &address),
+	   -EACCES, "cannot be mapped for writing");
+	is(try_slice(two, 0, 4096, 0), -EPERM, "no more rights");
+	is(try_slice(fd, MIB, 4096, 0), -EINVAL, "a slice outside");
+	is(try_slice(0, 0, 4096, 0), -EINVAL, "a slice of another file");
+	is(try_slice(987, 0, 4096, 0), -EBADF, "a slice of no file");
+	wrong.fd = fd;
+	is(barter_buffer_slice(-1, &wrong, &one), -EINVAL,
+	   "a slice: unknown size of the request");
+
+	what.flags = BARTER_EXPORT_READ_ONLY;
+	is(barter_device_export(device, &what, &read_only), -EINVAL,
+	   "read-only, and O_RDWR");
+	what.flags |= BARTER_EXPORT_NATIVE;
+	what.open_flags = O_RDONLY;
+	is(barter_device_export(device, &what, &read_only), -EINVAL,
+	   "read-only, and native");
+	what.flags = BARTER_EXPORT_READ_ONLY;
+	is(barter_device_export(device, &what, &read_only), 0, "read-only");
+	is(info_of(read_only).out_flags, BARTER_BUFFER_READ_ONLY, "info says so");
+
+	is(barter_buffer_revoke(other, fd), -ENODEV, "end by another device");
+	is(barter_buffer_revoke(device, 0), -EINVAL, "end of another file");
+	is(barter_buffer_revoke(device, 987), -EBADF, "end of no file");
+	is(barter_buffer_revoke(device, one), 0, "end of a slice");
+	is(info_of(one).out_state, BARTER_STATE_DEAD, "it is dead");
+	is(info_of(two).out_state, BARTER_STATE_DEAD, "with its own");
+	is(info_of(two).out_reasons, BARTER_REASON_REQUESTED, "by request");
+	is(info_of(fd).out_state, BARTER_STATE_OK, "its parent goes on");
+	is(barter_buffer_revoke(device, one), -EBADFD, "a second time");
+	is(try_slice(one, 0, 4096, 0), -EBADFD, "a slice of the dead");
+	close(read_only);
+	close(two);
+	close(one);
+	close(fd);
+}
+
 static void routes(void)
 {
 	struct barter_route route = { .out_route = 77 };
@@ -317,7 +388,7 @@ static void routes(void)
 
 int main(int argc, char **argv)
 {
-	struct barter_device *device;
+	struct barter_device *device, *other;
 
 	shared = argc > 1 && !strcmp(argv[1], "shared");
 	first_bdf = getenv("VM_VRAM0");
@@ -331,6 +402,10 @@ int main(int argc, char **argv)
 	regions(device);
 	dma_space(device);
 	export_errors(device);
+	is(barter_device_open_beside(second_bdf, BARTER_OPEN_MEMORY, device,
+				     &other), 0, "another device");
+	slices(device, other);
+	barter_device_close(other);
 	buffers(device);
 	routes();
 	printf("1..%d\n", tests);
