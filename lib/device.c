@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 #define OPEN_FLAGS (BARTER_OPEN_MEMORY | BARTER_OPEN_MASTER | \
 		    BARTER_OPEN_GROUP | BARTER_OPEN_CDEV)
@@ -194,4 +195,24 @@ BARTER_API int barter_device_ioas(const struct barter_device *device,
 	*iommufd = device->space->fd;
 	*ioas = device->space->ioas;
 	return 0;
+}
+
+BARTER_API int barter_device_on_request(struct barter_device *device,
+					int eventfd)
+{
+	struct {
+		struct vfio_irq_set set;
+		int32_t fd;
+	} request = {
+		.set = {
+			.argsz = sizeof(request),
+			.flags = VFIO_IRQ_SET_DATA_EVENTFD |
+				 VFIO_IRQ_SET_ACTION_TRIGGER,
+			.index = VFIO_PCI_REQ_IRQ_INDEX,
+			.count = 1,
+		},
+		.fd = eventfd,
+	};
+
+	return ioctl(device->fd, VFIO_DEVICE_SET_IRQS, &request) ? -errno : 0;
 }

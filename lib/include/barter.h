@@ -133,6 +133,17 @@ const char *barter_device_name(const struct barter_device *device);
 int barter_device_is_cdev(const struct barter_device *device);
 
 /**
+ * barter_device_on_request() - hear when somebody else needs the device
+ * @device: handle
+ * @eventfd: readable from then on; -1 for none. The kernel keeps it
+ *
+ * An unbind waits until the device is closed, and signals this every few seconds.
+ *
+ * Return: 0, -EBADF, -EINVAL (not an eventfd), or what the kernel gives.
+ */
+int barter_device_on_request(struct barter_device *device, int eventfd);
+
+/**
  * struct barter_region - a region of a device
  * @index: VFIO region index; 0..5 are the BARs
  * @flags: VFIO_REGION_INFO_FLAG_*
