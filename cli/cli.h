@@ -44,6 +44,8 @@ int wrong_usage(const struct command *command, const char *format, ...)
 int failed_open(const char *bdf, int error);
 /* Says why /dev/barter did not answer; EXIT_FAILED. */
 int failed_control(const char *object, int error);
+/* Says why a broker at @path (NULL: the usual one) did not answer; EXIT_FAILED. */
+int failed_broker(const char *path, int error);
 /* What is wrong with /dev/barter and what to do, as one line. */
 const char *control_trouble(int error);
 
@@ -94,5 +96,7 @@ int run_topo(const struct command *command, int argc, char **argv);
 int run_peek(const struct command *command, int argc, char **argv);
 int run_poke(const struct command *command, int argc, char **argv);
 int run_scanout(const struct command *command, int argc, char **argv);
+int run_vend(const struct command *command, int argc, char **argv);
+int run_borrow(const struct command *command, int argc, char **argv);
 
 #endif /* BARTER_CLI_H */

@@ -6,6 +6,7 @@
  */
 #include "cli.h"
 
+#include <barter-vend.h>
 #include <string.h>
 
 const struct command commands[] = {
@@ -139,6 +140,43 @@ const struct command commands[] = {
 "Example: barter export 02:00.0 2 1M+600K 0+600K -- sh -c \\\n"
 "         'barter scanout 01:00.0 --set $BARTER_FD --size 640x480 -o x.png'\n",
 		.run = run_scanout,
+	}, {
+		.name = "vend",
+		.arguments = "[--policy FILE] [--socket PATH] [--check | "
+			     "--status [--json] | --take-back LEASE | --reload]",
+		.summary = "be a broker: lend named slices of BARs over a socket",
+		.help =
+"Opens the devices that the policy names and lends their slices to those who\n"
+"\"barter borrow\" them, until SIGTERM. A lease ends with its connection, at\n"
+"the end of its time, when it is taken back, or when a new policy (SIGHUP) does\n"
+"not allow it. Needs no root, only the node of each device's IOMMU group. See\n"
+"barter-vend(1) for the policy and the units for systemd.\n\n"
+"  --policy FILE      default: /etc/barter/vend.policy\n"
+"  --socket PATH      default: " BARTER_VEND_SOCKET "\n"
+"  --check            only say whether the policy is right\n\n"
+"Of the broker that runs, for its user and root:\n\n"
+"  --status           what is lent, to whom, and what holds up a take back;\n"
+"                     others see their own leases\n"
+"  --take-back LEASE  take a lease back, and wait for it\n"
+"  --reload           read the policy again\n"
+"  --json             --status for programs\n",
+		.run = run_vend,
+	}, {
+		.name = "borrow",
+		.arguments = "[--socket PATH] [--seconds N] [--json] "
+			     "{NAME [-- COMMAND...] | --list}",
+		.summary = "borrow a slice from a broker",
+		.help =
+"With COMMAND, runs it with the dma-buf as an open fd, whose number is in\n"
+"the environment variable BARTER_FD, and ends with its exit status. Without,\n"
+"holds the lease until a signal comes, or until it is taken back, which is\n"
+"exit status 1. Once it is taken back every access raises SIGBUS.\n\n"
+"  --socket PATH  default: " BARTER_VEND_SOCKET "\n"
+"  --seconds N    for at most so long; default: what the policy allows\n"
+"  --list         what this user may borrow\n"
+"  --json         for programs\n\n"
+"Example: barter borrow framebuffer -- sh -c 'barter peek --fd $BARTER_FD 0 64'\n",
+		.run = run_borrow,
 	},
 	{ .name = NULL },
 };

@@ -6,6 +6,7 @@
  * whoever takes the fd.
  */
 #include "buffer_info.h"
+#include "run.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
@@ -14,7 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 enum { OPTION_READ_ONLY, OPTION_NATIVE, OPTION_JSON };
@@ -139,37 +139,6 @@ static int show_and_hold(int fd, int json)
 	return status;
 }
 
-static int run_with(int fd, char **command)
-{
-	char number[16];
-	pid_t child;
-	int status;
-
-	snprintf(number, sizeof(number), "%d", fd);
-	fflush(NULL);
-	/* A terminal's ^C is for the command; its end ends this program. */
-	signal(SIGINT, SIG_IGN);
-	child = fork();
-	if (child < 0)
-		return failed(command[0], "cannot be started: %s",
-			      strerror(errno));
-	if (!child) {
-		signal(SIGINT, SIG_DFL);
-		if (setenv("BARTER_FD", number, 1) ||
-		    fcntl(fd, F_SETFD, 0) < 0)
-			_exit(EXIT_FAILED);
-		execvp(command[0], command);
-		status = errno == ENOENT ? 127 : 126;
-		failed(command[0], "cannot be run: %s", strerror(errno));
-		_exit(status);
-	}
-	while (waitpid(child, &status, 0) < 0)
-		if (errno != EINTR)
-			return failed(command[0], "lost: %s", strerror(errno));
-	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) :
-	       WEXITSTATUS(status);
-}
-
 static int export(const char *bdf, const struct barter_export *what, int json,
 		  char **command)
 {
@@ -183,7 +152,7 @@ static int export(const char *bdf, const struct barter_export *what, int json,
 	if (ret) {
 		status = failed_export(device, what, ret);
 	} else {
-		status = command ? run_with(fd, command) :
+		status = command ? run_with_fd(fd, command) :
 			 show_and_hold(fd, json);
 		close(fd);
 	}

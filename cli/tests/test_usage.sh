@@ -73,14 +73,31 @@ wrong scanout 01:00.0 --set 3 --size 4x4 --clear
 wrong scanout 01:00.0 --clear -o x.png
 wrong scanout 01:00.0 --json -o x.png
 
+wrong vend extra
+wrong vend --policy
+wrong vend --check --status
+wrong vend --take-back
+wrong vend --take-back x
+wrong vend --take-back 0
+wrong vend --json
+wrong vend --reload --json
+wrong borrow
+wrong borrow a b
+wrong borrow a --
+wrong borrow --list a
+wrong borrow --list -- true
+wrong borrow --seconds 0 a
+wrong borrow --seconds 1h a
+wrong borrow --seconds 99999999999 a
+
 ok "--version names META's version" run 0 --version
 ok "--version says $(sed -n 's/^VERSION=//p' "$root/META")" \
 	out_has "barter $(sed -n 's/^VERSION=//p' "$root/META")"
 ok "help" run 0 help
-for command in list doctor bind unbind export info topo peek poke scanout; do
+for command in list doctor bind unbind export info topo peek poke scanout vend borrow; do
 	ok "help names $command" out_has "  $command"
 done
-for command in list doctor bind unbind export info topo peek poke scanout; do
+for command in list doctor bind unbind export info topo peek poke scanout vend borrow; do
 	ok "help $command" run 0 help "$command"
 	ok "help $command shows its usage" out_has "usage: barter $command"
 	ok "$command --help is the same" run 0 "$command" --help

@@ -15,8 +15,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static unsigned int tap_cases, tap_failed_cases;
-static unsigned long tap_checks, tap_failed_checks;
+/* A program of several files has "extern" here, and defines them in one. */
+#ifndef TAP_STORAGE
+#define TAP_STORAGE static
+#endif
+
+TAP_STORAGE unsigned int tap_cases, tap_failed_cases;
+TAP_STORAGE unsigned long tap_checks, tap_failed_checks;
 
 #define TAP_MOST_SHOWN 20
 

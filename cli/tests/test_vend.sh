@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# Copyright (c) 2026 the barter developers
+#
+# The broker: its commands with a policy of nothing, a device that is not there, the
+# protocols of a service manager; then vend-test, which has devices of its own.
+
+vend=$work/vend
+mkdir -p "$vend"
+tree_begin "$vend/tree"
+tree_base
+socket=$vend/socket policy=$vend/policy
+printf '# nothing\n' > "$policy"
+chmod 644 "$policy"
+
+# until COMMAND...: wait for it, ten seconds at most
+until_true() {
+	local i
+	for ((i = 0; i < 500; i++)); do
+		"$@" && return
+		sleep 0.02
+	done
+	return 1
+}
+
+# broker OPTION...: one that runs, what it says in $vend/log
+broker() {
+	"$barter" vend --policy "$policy" "$@" > "$vend/log" 2>&1 < /dev/null &
+	broker=$!
+}
+log_has() { grep -qF -- "$1" "$vend/log"; }
+# ends STATUS: the broker does, with that
+ends() {
+	local got
+	wait "$broker"
+	got=$?
+	cp "$vend/log" "$work/err"
+	[ "$got" = "$1" ]
+}
+
+ok "vend --check" run 0 vend --check --policy "$policy"
+ok "vend --check says how many offers there are" out_has "0 offers"
+printf '[a]\nbar = 9\n' > "$policy"
+ok "vend --check of a wrong policy" run 1 vend --check --policy "$policy"
+ok "vend --check names the line" err_has "$policy:2: \"9\" is no BAR"
+ok "vend with a wrong policy" run 1 vend --policy "$policy" --socket "$socket"
+ok "vend with a wrong policy names the line" err_has "$policy:2:"
+ok "vend with a wrong policy leaves no socket" [ ! -e "$socket" ]
+ok "vend without a policy" run 1 vend --policy "$vend/none" --socket "$socket"
+ok "vend --check of memory = wc" sh -c "
+	printf '[a]\ndevice = 1:0.0\nbar = 0\nranges = 0+4K\nallow = any\naccess = read-only\nmemory = wc\n' > $policy"
+ok "vend --check of what it cannot do" run 1 vend --check --policy "$policy"
+ok "vend --check says that it cannot" err_has "uncached memory only"
+for arguments in --status "--take-back 1" --reload; do
+	# shellcheck disable=SC2086
+	ok "vend $arguments without a broker" run 1 vend $arguments --socket "$socket"
+	ok "vend $arguments says what to do" err_has "barter vend, or: systemctl start barter-vend.socket"
+done
+ok "borrow without a broker" run 1 borrow x --socket "$socket"
+
+printf '[a]\ndevice = 0000:77:00.0\nbar = 0\nranges = 0+4K\nallow = any\naccess = read-only\n' > "$policy"
+broker --socket "$socket"
+ok "the broker starts" until_true log_has "$policy: 1 offers"
+ok "the broker says what it cannot open" until_true log_has "0000:77:00.0: cannot be opened: No such device"
+ok "vend --status" run 0 vend --status --socket "$socket"
+ok "vend --status of nothing" out_has "nothing is lent"
+ok "vend --status --json" run 0 vend --status --json --socket "$socket"
+[ -n "$json_tool" ] && ok "vend --status --json is JSON" is_json
+ok "borrow --list" run 0 borrow --list --socket "$socket"
+ok "borrow --list names the offer" out_has "0000:77:00.0 BAR 0, 4 KiB in 1 ranges, read-only, uc, exclusive, unlimited, lent 0"
+ok "borrow --list --json" run 0 borrow --list --json --socket "$socket"
+[ -n "$json_tool" ] && ok "borrow --list --json is JSON" is_json
+ok "borrow of a device that is not there" run 1 borrow a --socket "$socket"
+ok "borrow says where to look" err_has "its log and \"barter doctor\" tell why"
+ok "borrow of what is not offered" run 1 borrow b --socket "$socket"
+ok "borrow says how to learn what is" err_has "barter borrow --list"
+ok "vend --take-back of nothing" run 1 vend --take-back 7 --socket "$socket"
+ok "vend --take-back says so" err_has "no such lease"
+ok "a second broker" run 1 vend --policy "$policy" --socket "$socket"
+ok "a second broker is told" err_has "Address already in use"
+printf 'x\n' >> "$policy"
+ok "vend --reload of a wrong policy" run 1 vend --reload --socket "$socket"
+ok "vend --reload says that nothing has changed" err_has "the policy stays as it was: $policy:7:"
+printf '# none\n' > "$policy"
+ok "vend --reload" run 0 vend --reload --socket "$socket"
+ok "vend --reload says what there is" out_has "0 offers"
+ok "borrow --list of nothing" run 0 borrow --list --socket "$socket"
+ok "borrow --list says so" out_has "nothing is offered"
+kill -KILL "$broker"
+ends 137
+ok "a socket is left behind" [ -S "$socket" ]
+broker --socket "$socket"
+ok "the next broker takes its place" until_true log_has "0 offers"
+kill -TERM "$broker"
+ok "SIGTERM" ends 0
+ok "SIGTERM: the socket is gone" [ ! -e "$socket" ]
+: > "$socket"
+ok "a file in the way" run 1 vend --policy "$policy" --socket "$socket"
+ok "a file in the way is left alone" [ -f "$socket" ]
+
+# A service manager, as systemd is one: hands a socket over, and listens.
+if command -v python3 > /dev/null; then
+	python3 - "$barter" "$policy" "$vend" > "$work/out" 2> "$work/err" <<'PYTHON'
+import os, signal, socket, sys
+barter, policy, folder = sys.argv[1:]
+told = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+told.bind(folder + "/notify")
+told.settimeout(10)
+def spawn(kind, **more):
+    listener = socket.socket(socket.AF_UNIX, kind)
+    path = folder + "/activated%d" % kind
+    listener.bind(path)
+    listener.listen(5)
+    pid = os.fork()
+    if not pid:
+        os.dup2(listener.fileno(), 3)
+        os.set_inheritable(3, True)
+        env = dict(os.environ, LISTEN_FDS="1", LISTEN_PID=str(os.getpid()),
+                   NOTIFY_SOCKET=folder + "/notify", **more)
+        os.execve(barter, [barter, "vend", "--policy", policy], env)
+    return pid, path
+def expect(text):
+    while True:
+        got = told.recv(4096).decode()
+        if text in got:
+            return
+        if "WATCHDOG" not in got:
+            sys.exit("told %r, expected %r" % (got, text))
+pid, path = spawn(socket.SOCK_SEQPACKET, WATCHDOG_USEC="200000")
+expect("READY=1")
+for i in range(3):
+    expect("WATCHDOG=1")
+client = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+client.connect(path)
+os.kill(pid, signal.SIGHUP)
+expect("RELOADING=1")
+expect("READY=1")
+os.kill(pid, signal.SIGTERM)
+expect("STOPPING=1")
+if os.waitpid(pid, 0)[1] or not os.path.exists(path):
+    sys.exit("exit status, or the socket is gone")
+pid, path = spawn(socket.SOCK_STREAM)
+if os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) != 1:
+    sys.exit("a socket of another type was taken")
+PYTHON
+	ok "a service manager hands over the socket, and is told" [ $? = 0 ]
+else
+	skip "a service manager hands over the socket" "no python3"
+fi
+
+# Side by side, since they mostly wait. Their lines count as ours.
+for program in vend-test vend-test-threads; do
+	"${VEND:-$root/build/cli}/$program" > "$vend/$program" 2> "$vend/$program.err" &
+	eval "${program//-/_}=$!"
+done
+for program in vend-test vend-test-threads; do
+	eval "wait \$${program//-/_}"
+	status=$?
+	cp "$vend/$program" "$work/out"
+	cp "$vend/$program.err" "$work/err"
+	tests=$(grep -c '^ok ' "$work/out") skips=$(grep -c '^ok .*# SKIP' "$work/out")
+	passed=$((passed + tests - skips)) skipped=$((skipped + skips))
+	ok "$program: exit status $status, $(tail -n 1 "$work/out")" \
+		[ "$status$(tail -n 1 "$work/out")" = "01..$tests" ]
+done

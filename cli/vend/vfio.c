@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Copyright (c) 2026 the barter developers
+ *
+ * The broker's real devices: each lease is a buffer of its own, exported from the
+ * device, and revoked by itself.
+ */
+#include "backend.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int vfio_check(const struct offer *offer, const char **why)
+{
+	if (!(offer->flags & BARTER_VEND_WC))
+		return 0;
+	*why = "memory = wc: this version lends uncached memory only";
+	return -EOPNOTSUPP;
+}
+
+/* Those that are open: a group can be opened once, for all devices in it. */
+static struct handle {
+	struct handle *next;
+	struct barter_device *device;
+} *handles;
+static pthread_mutex_t handles_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static int open_alone_or_beside(const char *name,
+				struct barter_device **device)
+{
+	struct handle *other;
+	int ret = barter_device_open(name, BARTER_OPEN_MEMORY, device);
+
+	for (other = handles; ret == -EBUSY && other; other = other->next)
+		ret = barter_device_open_beside(name, BARTER_OPEN_MEMORY,
+						other->device, device);
+	return ret;
+}
+
+static int vfio_open(const char *name, int wanted, void **result)
+{
+	struct handle *handle = calloc(1, sizeof(*handle));
+	int ret;
+
+	if (!handle)
+		return -ENOMEM;
+	pthread_mutex_lock(&handles_lock);
+	ret = open_alone_or_beside(name, &handle->device);
+	if (!ret) {
+		handle->next = handles;
+		handles = handle;
+	}
+	pthread_mutex_unlock(&handles_lock);
+	if (ret) {
+		free(handle);
+		return ret;
+	}
+	/* Not having it costs who unbinds the device a wait, no more. */
+	barter_device_on_request(handle->device, wanted);
+	*result = handle;
+	return 0;
+}
+
+static void vfio_close(void *closed)
+{
+	struct handle *handle = closed, **at = &handles;
+
+	pthread_mutex_lock(&handles_lock);
+	while (*at != handle)
+		at = &(*at)->next;
+	*at = handle->next;
+	barter_device_close(handle->device);
+	pthread_mutex_unlock(&handles_lock);
+	free(handle);
+}
+
+static int vfio_lend(void *lender, const struct offer *offer,
+		     struct loan *loan)
+{
+	const struct handle *handle = lender;
+	struct barter_export what = {
+		.size = sizeof(what),
+		.bar = offer->bar,
+		.open_flags = O_RDWR,
+		.nr_ranges = offer->nr_ranges,
+		.ranges = offer->ranges,
+	};
+
+	if (offer->flags & BARTER_VEND_READ_ONLY) {
+		what.flags = BARTER_EXPORT_READ_ONLY;
+		what.open_flags = O_RDONLY;
+	}
+	return barter_device_export(handle->device, &what, &loan->fd);
+}
+
+static int vfio_look(const struct loan *loan, struct loan_state *state)
+{
+	struct barter_info info = {
+		.size = sizeof(info),
+		.dmabuf_fd = loan->fd,
+	};
+	int ret = barter_buffer_info(-1, &info);
+
+	if (ret)
+		return ret;
+	state->state = info.out_state;
+	state->reasons = info.out_reasons;
+	state->mmaps = info.out_mmaps;
+	state->importers = info.out_attachments;
+	memcpy(state->blocker, info.out_blocker, sizeof(state->blocker));
+	return 0;
+}
+
+/* Slices that the borrower has cut from it end with it. */
+static int vfio_take(void *lender, const struct loan *loan)
+{
+	const struct handle *handle = lender;
+	int ret = barter_buffer_revoke(handle->device, loan->fd);
+
+	/* Dead already: the device was unplugged, or unbound by force. */
+	return ret == -EBADFD ? 0 : ret;
+}
+
+const struct backend vfio_backend = {
+	.check = vfio_check,
+	.open = vfio_open,
+	.lend = vfio_lend,
+	.take = vfio_take,
+	.close = vfio_close,
+	.look = vfio_look,
+};
