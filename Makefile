@@ -6,7 +6,7 @@ KERNEL ?= stock-6.12
 MACHINE ?= base
 
 .DEFAULT_GOAL := all
-.PHONY: all help deps modules lib cli check check-all matrix lint fuzz bench demo vm clean
+.PHONY: all help deps modules lib cli examples check check-all matrix lint fuzz bench demo vm clean
 
 all: lib cli modules ## build all: library, command line, kernel modules
 
@@ -25,6 +25,9 @@ lib: ## the library, in build/lib
 
 cli: lib ## the barter command, in build/cli
 	@$(MAKE) --no-print-directory -C cli
+
+examples: ## programs that use the library as installed, in build/examples
+	@$(MAKE) --no-print-directory -s -C examples staged
 
 modules: ## the kernel modules for KERNEL, in build/modules/KERNEL
 	@scripts/build-modules $(KERNEL) --tests
