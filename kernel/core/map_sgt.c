@@ -93,7 +93,7 @@ static int barter_sgt_allowed(const struct barter_buf *buf, struct device *dev,
 	if (!buf->read_only)
 		return 0;
 	return dir == DMA_TO_DEVICE && answer->route == BARTER_ROUTE_HOST &&
-	       barter_route_translated(dev) ? 0 : -EPERM;
+	       barter_route_guarded(dev) ? 0 : -EPERM;
 }
 
 static void barter_sgt_unmap_entries(struct barter_sgt *bs, struct device *dev,

@@ -149,6 +149,7 @@ void barter_route_flush(struct device *importer);
 int barter_route_check_mask(struct device *importer, u64 last,
 			    struct barter_route_answer *answer);
 bool barter_route_translated(struct device *importer);
+bool barter_route_guarded(struct device *importer);
 #endif
 
 #endif /* BARTER_CORE_ROUTE_H */

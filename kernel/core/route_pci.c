@@ -292,6 +292,30 @@ bool barter_route_translated(struct device *importer)
 }
 
 /**
+ * barter_route_guarded - does an IOMMU enforce the direction of a DMA API mapping
+ * @importer: any device
+ *
+ * Only if the page tables that its addresses are looked up in are those that the DMA
+ * API maps in. In a domain of somebody else's the DMA API may give addresses that are
+ * not translated at all once the device has left that domain.
+ *
+ * Context: as for barter_route_translated().
+ *
+ * Return: true if the device cannot do more than it was mapped for.
+ */
+bool barter_route_guarded(struct device *importer)
+{
+#ifdef CONFIG_IOMMU_API
+	struct iommu_domain *domain = iommu_get_domain_for_dev(importer);
+
+	return domain && iommu_is_dma_domain(domain) &&
+	       domain->type & __IOMMU_DOMAIN_PAGING;
+#else
+	return false;
+#endif
+}
+
+/**
  * barter_route_flush - forget translations that were unmapped
  * @importer: the device whose DMA API mappings were just removed
  *

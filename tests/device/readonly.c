@@ -158,6 +158,23 @@ static void mapped_for_dma(void)
 	close(fd);
 }
 
+/* What the DMA API gives is not looked up in somebody else's page tables. */
+static void in_anothers_page_tables(void)
+{
+	int fd = ro_new(), t = tester_open(), id = tester_attach(t, fd, 0), domain;
+
+	need(id >= 0, "attach");
+	domain = domain_new(edu_bdf(), true);
+	need(domain >= 0, "edu in a domain of its own");
+	is_errno(tester_map(t, id, BARTER_TEST_TO_DEVICE, NULL), EPERM,
+		 "no map while it is there");
+	is_errno(domain_free(domain), 0, "back to the DMA API's");
+	is_errno(tester_map(t, id, BARTER_TEST_TO_DEVICE, NULL), 0, "a map");
+	close(t);
+	close(fd);
+	typed_close();
+}
+
 static void engine_reads_only(void)
 {
 	int fd = ro_new(), edu = edu_open();
@@ -352,6 +369,7 @@ int main(int argc, char **argv)
 	CASE(exports);
 	CASE(cpu);
 	CASE(mapped_for_dma);
+	CASE(in_anothers_page_tables);
 	CASE(engine_reads_only);
 	CASE(an_fd_is_no_buffer);
 	CASE(in_a_domain);
