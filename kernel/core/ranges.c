@@ -6,10 +6,10 @@
  *
  * Every number that comes in here was chosen by a user. barter_ranges_check()
  * is the one place that judges it; all other functions rely on a structure
- * that passed, and none of them allocates, sleeps, takes a lock or loops more
- * than once over the runs. This file must stay free of struct device and of
- * everything else that user space lacks: the unit tests and the fuzzer compile
- * it as it is.
+ * that passed, and none of them allocates, takes a lock or loops more than once
+ * over the runs; but for the cuts, which search, none sleeps. This file must
+ * stay free of struct device and of everything else that user space lacks: the
+ * unit tests and the fuzzer compile it as it is.
  */
 #include "ranges.h"
 
@@ -19,9 +19,13 @@
 #include <linux/math64.h>
 #include <linux/mm.h>
 #include <linux/overflow.h>
+#include <linux/sched.h>
 #endif
 
 #include <uapi/linux/barter.h>
+
+/* Searches between two chances for others to run. */
+#define CUT_BATCH	1024
 
 static bool page_multiple(u64 value)
 {
@@ -187,7 +191,7 @@ static u64 run_part(const struct barter_run *run, u64 pos, u64 left)
  * For each range one search and one step for each run of @parent that it covers, at
  * most twice BARTER_MAX_RANGES steps in all: a range that covers more fails.
  *
- * Context: any, no locks needed.
+ * Context: may sleep, no locks needed.
  *
  * Return: as barter_ranges_check(), with the buffer in the place of the BAR; also
  * -E2BIG for more than BARTER_MAX_RANGES runs, or a sum above BARTER_MAX_OVERCOMMIT
@@ -212,6 +216,8 @@ int barter_ranges_cut_check(const struct barter_ranges *parent,
 		u64 pos = ranges[i].offset, left = ranges[i].length, part;
 		const struct barter_run *run = barter_ranges_find(parent, pos);
 
+		if (i % CUT_BATCH == CUT_BATCH - 1)
+			cond_resched();
 		for (; left; run++, pos += part, left -= part) {
 			u64 offset = run->offset + (pos - run->pos);
 
@@ -238,7 +244,7 @@ int barter_ranges_cut_check(const struct barter_ranges *parent,
  *
  * Sets every field of @out. No run of it reaches beyond the runs of @parent.
  *
- * Context: any, no locks needed; nobody else may look at @out yet.
+ * Context: may sleep, no locks needed; nobody else may look at @out yet.
  */
 void barter_ranges_cut_fill(struct barter_ranges *out,
 			    const struct barter_ranges *parent,
@@ -252,6 +258,8 @@ void barter_ranges_cut_fill(struct barter_ranges *out,
 		u64 pos = ranges[i].offset, left = ranges[i].length, part;
 		const struct barter_run *run = barter_ranges_find(parent, pos);
 
+		if (i % CUT_BATCH == CUT_BATCH - 1)
+			cond_resched();
 		for (; left; run++, pos += part, left -= part, at += part) {
 			part = run_part(run, pos, left);
 			ranges_append(out, at, run->offset + (pos - run->pos),

@@ -44,6 +44,8 @@ typedef __s64 s64;
 #define check_add_overflow(a, b, sum) __builtin_add_overflow(a, b, sum)
 #define check_mul_overflow(a, b, product) __builtin_mul_overflow(a, b, product)
 
+#define cond_resched() do { } while (0)
+
 static inline u64 div64_u64(u64 dividend, u64 divisor)
 {
 	return dividend / divisor;
