@@ -167,7 +167,7 @@ struct pci_dev *barter_exporter_find_pdev(struct address_space *mapping)
  * state agrees with the reasons of that moment.
  *
  * Return: 0, -ENODEV if the device is closed or gone, -EBADFD if @parent is dead,
- * -EINTR on a fatal signal.
+ * -ELOOP if there are too many above it, -EINTR on a fatal signal.
  */
 int barter_exporter_publish(struct barter_buf *buf, struct barter_buf *parent)
 {
@@ -192,7 +192,7 @@ int barter_exporter_publish(struct barter_buf *buf, struct barter_buf *parent)
 	buf->drained = buf->reasons;
 	dma_resv_unlock(buf->dmabuf->resv);
 
-	barter_tree_add(buf, parent);
+	ret = barter_tree_add(buf, parent);
 out_unlock:
 	mutex_unlock(&exp->lock);
 	return ret;

@@ -174,7 +174,7 @@ void barter_revoke_lockdep_init(void);
 void barter_revoke_notify(struct barter_buf *buf);
 
 /* slice.c */
-void barter_tree_add(struct barter_buf *buf, struct barter_buf *parent);
+int barter_tree_add(struct barter_buf *buf, struct barter_buf *parent);
 void barter_tree_remove(struct barter_buf *buf);
 void barter_tree_collect(struct barter_buf *root, struct list_head *bufs);
 void barter_tree_ask(struct barter_buf *buf, u64 *parent, u32 *slices);

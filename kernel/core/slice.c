@@ -49,23 +49,43 @@ static void barter_tree_unlink(struct barter_buf *buf)
 	buf->parent = NULL;
 }
 
+/* How many buffers there are from this one upwards. */
+static unsigned int barter_tree_levels(const struct barter_buf *buf)
+{
+	unsigned int levels = 0;
+
+	for (; buf; buf = buf->parent)
+		levels++;
+	return levels;
+}
+
 /**
  * barter_tree_add - put a new buffer on its exporter's list, and into the tree
  * @buf: the buffer
  * @parent: what it was cut from, kept by the caller; NULL if it is no slice
  *
+ * Whatever is above it moves it once, when released: hence the limit.
+ *
  * Context: the exporter mutex is held.
+ *
+ * Return: 0, or -ELOOP for more than BARTER_MAX_LEVELS above it.
  */
-void barter_tree_add(struct barter_buf *buf, struct barter_buf *parent)
+int barter_tree_add(struct barter_buf *buf, struct barter_buf *parent)
 {
 	struct barter_exporter *exp = buf->exp;
+	int ret = 0;
 
 	lockdep_assert_held(&exp->lock);
 
 	spin_lock(&exp->list_lock);
-	list_add_tail(&buf->exp_node, &exp->bufs);
-	barter_tree_link(buf, parent);
+	if (barter_tree_levels(parent) <= BARTER_MAX_LEVELS) {
+		list_add_tail(&buf->exp_node, &exp->bufs);
+		barter_tree_link(buf, parent);
+	} else {
+		ret = -ELOOP;
+	}
 	spin_unlock(&exp->list_lock);
+	return ret;
 }
 
 /**
@@ -87,8 +107,12 @@ void barter_tree_remove(struct barter_buf *buf)
 		/* Meanwhile the parent may go as well: ask for it each time. */
 		barter_tree_unlink(child);
 		barter_tree_link(child, buf->parent);
-		if (!(++n % BARTER_TREE_BATCH))
-			cond_resched_lock(&exp->list_lock);
+		if (++n % BARTER_TREE_BATCH)
+			continue;
+		/* Whoever waits for the lock spins. */
+		spin_unlock(&exp->list_lock);
+		cond_resched();
+		spin_lock(&exp->list_lock);
 	}
 	barter_tree_unlink(buf);
 	spin_unlock(&exp->list_lock);

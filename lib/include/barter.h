@@ -585,7 +585,7 @@ struct barter_cut {
  * Return: 0, -EINVAL (no range, misaligned, length 0, outside the buffer, an unknown
  * flag, not a buffer of barter's), -EPERM (more rights than the buffer has: see struct
  * barter_slice in <linux/barter.h>), -EBADFD (the buffer is dead), -EOVERFLOW, -E2BIG,
- * -EBADF, -ENOENT (barter.ko is not loaded), -EACCES, -EOPNOTSUPP (it is older than
+ * -ELOOP (over BARTER_MAX_LEVELS), -EBADF, -ENOENT (barter.ko is not loaded), -EACCES, -EOPNOTSUPP (it is older than
  * slices), -ENOMEM, -EMFILE, -EINTR.
  */
 int barter_buffer_slice(int control, const struct barter_cut *cut, int *fd);

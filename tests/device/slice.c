@@ -212,6 +212,32 @@ static void four_times_the_bar(void)
 	close(fd);
 }
 
+/* A level counts as long as somebody holds it. */
+static void levels(void)
+{
+	int fds[BARTER_MAX_LEVELS + 1], n = (int)BARTER_MAX_LEVELS, i, extra;
+	int before = buf_count(mem.bdf);
+	bool gone;
+
+	fds[0] = buf_export1(&mem, BAR, 0, MIB);
+	for (i = 1; i <= n; i++)
+		fds[i] = slice1(fds[i - 1], 0, MIB);
+	need(fds[n] >= 0, "%d levels of slices", n);
+	is_errno(slice1(fds[n], 0, MIB), ELOOP, "one more");
+	extra = slice1(fds[n - 1], 0, MIB);
+	ok(extra >= 0, "one beside the last");
+	close(extra);
+	close(fds[0]);
+	extra = slice1(fds[n], 0, MIB);
+	ok(extra >= 0, "one more, now that the first is closed");
+	is_errno(slice1(extra, 0, MIB), ELOOP, "but not two");
+	close(extra);
+	while (n > 0)
+		close(fds[n--]);
+	WAIT_FOR(gone, buf_count(mem.bdf) == before, 5000);
+	ok(gone, "nothing is left");
+}
+
 /* The answer cannot be written: no fd, and nothing is left. */
 static void no_way_out(void)
 {
@@ -571,6 +597,7 @@ int main(void)
 	CASE(slice_of_a_slice);
 	CASE(refusals);
 	CASE(four_times_the_bar);
+	CASE(levels);
 	CASE(no_way_out);
 	CASE(never_more_rights);
 	CASE(read_only_slices);

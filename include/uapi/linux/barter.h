@@ -33,6 +33,7 @@
  *  EBADFD      the buffer is dead, it will never come back
  *  EOPNOTSUPP  this importer, device or kernel cannot do it
  *  E2BIG       too many ranges, or an unknown part of a structure is not zero
+ *  ELOOP       too many levels of slices of slices
  *  EOVERFLOW   an offset plus a length does not fit the address space
  *  EPERM       the caller may not do this
  *  EXDEV       DMA between the two devices has no permitted route
@@ -166,6 +167,9 @@ struct barter_feature_revoke {
 /* Limits of one export, and of one slice. */
 #define BARTER_MAX_RANGES	(1U << 20)
 #define BARTER_MAX_OVERCOMMIT	4U
+
+/* Buffers above a slice, that it is cut from directly or not and that somebody holds. */
+#define BARTER_MAX_LEVELS	64U
 
 /* States of a buffer. */
 #define BARTER_STATE_OK		0	/* usable */
@@ -411,8 +415,8 @@ struct barter_route {
  * whole inside the buffer, the sum overflows, not a buffer of barter's), EPERM (more
  * rights than the buffer has), EBADFD (it is dead), EOVERFLOW, E2BIG (more than
  * BARTER_MAX_RANGES ranges, or as many after they are resolved; a sum above
- * BARTER_MAX_OVERCOMMIT times the buffer's length, or the BAR's), EBADF, EFAULT,
- * ENOMEM, EMFILE, EINTR.
+ * BARTER_MAX_OVERCOMMIT times the buffer's length, or the BAR's), ELOOP (more than
+ * BARTER_MAX_LEVELS buffers above it), EBADF, EFAULT, ENOMEM, EMFILE, EINTR.
  */
 struct barter_slice {
 	__u32 size;
