@@ -359,6 +359,9 @@ static void barter_revoke_settle(struct list_head *bufs, u32 own, bool done)
 			WRITE_ONCE(buf->final, true);
 		state = buf->final && buf->drained ? BARTER_STATE_DEAD :
 			buf->reasons ? BARTER_STATE_REVOKED : BARTER_STATE_OK;
+		/* Nobody has it: nobody is in the way. */
+		if (state == BARTER_STATE_DEAD)
+			buf->reasons &= ~BARTER_REASON_INTERRUPTED;
 		if (state != buf->state) {
 			buf->state = state;
 			buf->generation++;

@@ -419,6 +419,38 @@ out:
 	close(fd);
 }
 
+static int reset_it(void *arg)
+{
+	(void)arg;
+	return dev_reset(&mem) ? 1 : 0;
+}
+
+/* What a killed revoke of the device has left behind does not stay with the dead. */
+static void after_a_killed_reset(void)
+{
+	int fd = buf_export1(&mem, BAR, 0, MIB);
+	pid_t pid;
+
+	t = tester_open();
+	id = tester_attach(t, fd, BARTER_TEST_F_STUCK);
+	if (tester_map(t, id, BARTER_TEST_BIDIRECTIONAL, NULL)) {
+		skip("no route", "a stuck importer");
+		goto out;
+	}
+	pid = spawn(reset_it, NULL);
+	ok(buf_wait(fd, BARTER_STATE_REVOKING, 10000), "REVOKING");
+	kill(pid, SIGKILL);
+	ok(reap(pid, 3000) >= 0, "the reset is killed");
+	is(buf_reasons(fd), BARTER_REASON_INTERRUPTED, "reason");
+	is_errno(tester_letgo(t, id), 0, "let go");
+	is_errno(buf_end(&mem, fd), 0, "the end");
+	is(buf_reasons(fd), BARTER_REASON_REQUESTED, "of that alone");
+	is_errno(dev_reset(&mem), 0, "a reset");
+out:
+	close(t);
+	close(fd);
+}
+
 /* While one buffer's importer is stuck the others work, but for a new export. */
 static void others_go_on(void)
 {
@@ -462,6 +494,7 @@ int main(void)
 	CASE(told_and_waited_for);
 	CASE(killed);
 	CASE(killed_twice);
+	CASE(after_a_killed_reset);
 	CASE(others_go_on);
 	return tap_done();
 }
