@@ -491,8 +491,7 @@ BARTER_EXPORT(barter_exporter_revoke);
  * named in the kernel log, as in barter_exporter_revoke(), and the context is the
  * same.
  *
- * Return: 0; -EINVAL: @dmabuf is not barter's; -ENODEV: another exporter's;
- * -EBADFD: dead already; -EINTR with BARTER_REVOKE_KILLABLE: the buffers are revoked
+ * Return: 0; -ENODEV: @dmabuf is another exporter's; -EBADFD: dead already; -EINTR with BARTER_REVOKE_KILLABLE: the buffers are revoked
  * and will not be restored, but are not dead; another call ends them.
  */
 int barter_buf_revoke(struct barter_exporter *exp, struct dma_buf *dmabuf,
@@ -504,9 +503,7 @@ int barter_buf_revoke(struct barter_exporter *exp, struct dma_buf *dmabuf,
 	LIST_HEAD(bufs);
 	int ret;
 
-	if (!root)
-		return -EINVAL;
-	if (root->exp != exp)
+	if (!root || root->exp != exp)
 		return -ENODEV;
 	if (!killable)
 		mutex_lock(&exp->lock);

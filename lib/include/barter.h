@@ -362,8 +362,8 @@ int barter_device_export(struct barter_device *device,
  * through a slice that was cut from it, and nobody ever will: they are dead. Other
  * buffers are not touched.
  *
- * Return: 0, -EBADF, -EINVAL (not a buffer of barter's), -ENODEV (a buffer of
- * another device), -EBADFD (dead already), -EINTR (a fatal signal came while
+ * Return: 0, -EBADF, -EINVAL (not a dma-buf), -ENODEV (not a buffer of barter's, or
+ * of another device), -EBADFD (dead already), -EINTR (a fatal signal came while
  * importers were waited for: the buffer is revoked for good; another call makes
  * sure that nobody has it), -EOPNOTSUPP (the driver does not lend).
  */

@@ -234,7 +234,7 @@ static void refusals(void)
 	REFUSED(dmabuf_fd, -1, EBADF);
 	REFUSED(dmabuf_fd, null, EINVAL);
 	REFUSED(dmabuf_fd, mem.fd, EINVAL);
-	REFUSED(dmabuf_fd, foreign, EINVAL);
+	REFUSED(dmabuf_fd, foreign, ENODEV);
 	is_errno(revoke_call(&mem, CALL - 4, SET, &good), EINVAL, "short argsz");
 	is_errno(revoke_call(&mem, CALL, VFIO_DEVICE_FEATURE_GET, &good), EINVAL,
 		 "GET");

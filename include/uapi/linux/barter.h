@@ -152,8 +152,8 @@ struct barter_feature_export {
  * slice that was cut from it, directly or not, and nobody ever will. Other buffers
  * of the device are not touched.
  *
- * Errors: EBADF, EINVAL (malformed, or not a buffer of barter's), ENODEV (a buffer
- * of another device), EBADFD (dead already), EFAULT, E2BIG, EINTR (a fatal signal. If
+ * Errors: EBADF, EINVAL (malformed, or no dma-buf), ENODEV (a dma-buf that barter has
+ * not lent of this device), EBADFD (dead already), EFAULT, E2BIG, EINTR (a fatal signal. If
  * it came while importers were waited for, the buffer is revoked and never comes back,
  * but is not dead: another call ends it).
  */
