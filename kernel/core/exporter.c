@@ -14,6 +14,9 @@
 
 #include "priv.h"
 
+/* Buffers that are dealt with between two chances for others. */
+#define BARTER_LIST_BATCH	64
+
 /* Exporters between init and destroy, for finding a device by its open file. */
 static LIST_HEAD(barter_exporters);
 static DEFINE_MUTEX(barter_exporters_lock);
@@ -156,6 +159,24 @@ struct pci_dev *barter_exporter_find_pdev(struct address_space *mapping)
 	}
 	mutex_unlock(&barter_exporters_lock);
 	return pdev;
+}
+
+/**
+ * barter_exporter_list_pause - let others at the list of buffers now and then
+ * @exp: the exporter, its list_lock held; given up and taken again
+ * @n: counts the calls
+ *
+ * How many buffers there are is up to whoever cuts slices, and whoever waits for the
+ * lock spins. Context: may sleep.
+ */
+void barter_exporter_list_pause(struct barter_exporter *exp, unsigned int *n)
+	__must_hold(&exp->list_lock)
+{
+	if (++*n % BARTER_LIST_BATCH)
+		return;
+	spin_unlock(&exp->list_lock);
+	cond_resched();
+	spin_lock(&exp->list_lock);
 }
 
 /**

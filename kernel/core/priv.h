@@ -165,6 +165,7 @@ extern const struct dma_buf_ops barter_dma_buf_ops;
 /* exporter.c */
 void barter_exporter_mutex_init(struct mutex *lock);
 struct pci_dev *barter_exporter_find_pdev(struct address_space *mapping);
+void barter_exporter_list_pause(struct barter_exporter *exp, unsigned int *n);
 int barter_exporter_publish(struct barter_buf *buf, struct barter_buf *parent);
 int barter_window_alloc(struct barter_buf *buf);
 void barter_window_free(struct barter_buf *buf);

@@ -97,14 +97,18 @@ static void barter_revoke_collect(struct barter_exporter *exp,
 				  struct list_head *bufs)
 {
 	struct barter_buf *buf;
+	unsigned int n = 0;
 
 	lockdep_assert_held(&exp->lock);
 
 	spin_lock(&exp->list_lock);
 	list_for_each_entry(buf, &exp->bufs, exp_node) {
 		/* One that is being released has no map and no VMA left. */
-		if (barter_buf_get(buf))
-			list_add_tail(&buf->revoke_node, bufs);
+		if (!barter_buf_get(buf))
+			continue;
+		list_add_tail(&buf->revoke_node, bufs);
+		/* Being held, it stays on the list. */
+		barter_exporter_list_pause(exp, &n);
 	}
 	spin_unlock(&exp->list_lock);
 }
@@ -377,10 +381,13 @@ static void barter_revoke_forget(struct barter_exporter *exp,
 				 struct list_head *bufs)
 {
 	struct barter_buf *buf;
+	unsigned int n = 0;
 
 	spin_lock(&exp->list_lock);
-	list_for_each_entry(buf, bufs, revoke_node)
+	list_for_each_entry(buf, bufs, revoke_node) {
 		list_del_init(&buf->exp_node);
+		barter_exporter_list_pause(exp, &n);
+	}
 	spin_unlock(&exp->list_lock);
 }
 

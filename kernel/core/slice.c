@@ -24,9 +24,6 @@
 #include "priv.h"
 #include "trace.h"
 
-/* Children that are given away between two chances for others. */
-#define BARTER_TREE_BATCH	64
-
 static void barter_tree_link(struct barter_buf *buf, struct barter_buf *parent)
 {
 	lockdep_assert_held(&buf->exp->list_lock);
@@ -107,12 +104,7 @@ void barter_tree_remove(struct barter_buf *buf)
 		/* Meanwhile the parent may go as well: ask for it each time. */
 		barter_tree_unlink(child);
 		barter_tree_link(child, buf->parent);
-		if (++n % BARTER_TREE_BATCH)
-			continue;
-		/* Whoever waits for the lock spins. */
-		spin_unlock(&exp->list_lock);
-		cond_resched();
-		spin_lock(&exp->list_lock);
+		barter_exporter_list_pause(exp, &n);
 	}
 	barter_tree_unlink(buf);
 	spin_unlock(&exp->list_lock);
