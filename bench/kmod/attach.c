@@ -6,12 +6,16 @@
  *
  * The part is measured by calling barter_negotiate() and barter_negotiate_undo()
  * themselves for an attachment that is there, with a struct barter_attach apart, so
- * that no instrument takes time in between.
+ * that no instrument takes time in between. They are not exported: by a static call,
+ * which becomes the direct call that barter's own attach has, where one by a pointer
+ * would add what protects indirect calls.
  */
 #include "bench.h"
 
 #include <linux/pci.h>
 #include <linux/slab.h>
+#include <linux/static_call.h>
+#include <linux/string.h>
 
 #include "priv.h"
 
@@ -75,29 +79,35 @@ struct barter_importer bench_bar_importer = {
 	.nr_offers = ARRAY_SIZE(bench_bar_offers),
 };
 
-struct negotiation {
-	int (*negotiate)(struct barter_attach *ba);
-	void (*undo)(struct barter_attach *ba);
-	struct barter_attach *ba;
-};
+int bench_no_negotiate(struct barter_attach *ba);
+void bench_no_undo(struct barter_attach *ba);
+DEFINE_STATIC_CALL_NULL(bench_negotiate, bench_no_negotiate);
+DEFINE_STATIC_CALL_NULL(bench_undo, bench_no_undo);
 
-static int bench_negotiate(struct negotiation *n, struct barter_bench *req,
-			   u32 sample)
+static int bench_negotiate_sample(struct barter_attach *ba, struct dma_buf *dmabuf,
+				  struct dma_buf_attachment *attach,
+				  struct barter_bench *req, u32 sample)
 {
 	u64 negotiate = 0, undo = 0;
 	u32 i;
 	int ret;
 
 	for (i = 0; i < req->batch; i++) {
-		u64 t0 = ktime_get_ns(), t1;
+		u64 t0, t1;
 
-		ret = n->negotiate(n->ba);
+		/* As barter's attach has it. */
+		memset(ba, 0, sizeof(*ba));
+		ba->buf = dmabuf->priv;
+		ba->attach = attach;
+		t0 = ktime_get_ns();
+		ret = static_call(bench_negotiate)(ba);
+		t1 = ktime_get_ns();
 		if (ret)
 			return ret;
-		t1 = ktime_get_ns();
-		n->undo(n->ba);
 		negotiate += bench_elapsed(t0, t1);
-		undo += bench_elapsed(t1, ktime_get_ns());
+		t0 = ktime_get_ns();
+		static_call(bench_undo)(ba);
+		undo += bench_elapsed(t0, ktime_get_ns());
 	}
 	req->out_ps[2][sample] = div_u64(negotiate * 1000, req->batch);
 	req->out_ps[3][sample] = div_u64(undo * 1000, req->batch);
@@ -136,35 +146,34 @@ int bench_attach(struct dma_buf *dmabuf, struct pci_dev *pdev,
 		req->what == BARTER_BENCH_ATTACH_KNOWN ? &bench_known_ops :
 							 &bench_plain_ops;
 	struct dma_buf_attachment *attach;
-	struct negotiation n = {
-		.negotiate = count_symbol("barter_negotiate"),
-		.undo = count_symbol("barter_negotiate_undo"),
-	};
+	int (*negotiate)(struct barter_attach *ba) =
+		count_symbol("barter_negotiate");
+	void (*undo)(struct barter_attach *ba) =
+		count_symbol("barter_negotiate_undo");
 	struct barter_attach *ba;
 	int ret = 0;
 	u32 i;
 
-	if (!n.negotiate || !n.undo)
+	if (!negotiate || !undo)
 		return -ENOENT;
+	static_call_update(bench_negotiate, negotiate);
+	static_call_update(bench_undo, undo);
 	for (i = 0; !ret && i < req->samples; i++)
 		ret = bench_attach_sample(dmabuf, &pdev->dev, ops, req, i);
 	if (ret)
 		return ret;
 
-	n.ba = kzalloc(sizeof(*n.ba), GFP_KERNEL);
-	if (!n.ba)
+	ba = kzalloc(sizeof(*ba), GFP_KERNEL);
+	if (!ba)
 		return -ENOMEM;
 	attach = dma_buf_dynamic_attach(dmabuf, &pdev->dev, ops, req);
 	if (IS_ERR(attach)) {
-		kfree(n.ba);
+		kfree(ba);
 		return PTR_ERR(attach);
 	}
-	ba = attach->priv;
-	n.ba->buf = ba->buf;
-	n.ba->attach = attach;
 	for (i = 0; !ret && i < req->samples; i++)
-		ret = bench_negotiate(&n, req, i);
+		ret = bench_negotiate_sample(ba, dmabuf, attach, req, i);
 	dma_buf_detach(dmabuf, attach);
-	kfree(n.ba);
+	kfree(ba);
 	return ret;
 }

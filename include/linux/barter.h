@@ -338,7 +338,8 @@ struct barter_importer {
 	void (*restored)(struct dma_buf_attachment *attach);
 
 	/* private: */
-	struct list_head node;
+	struct hlist_node node;
+	unsigned long core_types;
 	bool registered;
 };
 

@@ -78,8 +78,8 @@ static u32 barter_info_importers(struct dma_buf *dmabuf,
 			break;
 		barter_attach_name(ba, to[nr].name, sizeof(to[nr].name));
 		barter_attach_types(ba, to[nr].types, sizeof(to[nr].types));
-		if (ba->chosen >= 0)
-			strscpy(to[nr].type, ba->matches[ba->chosen].type->name,
+		if (ba->chosen)
+			strscpy(to[nr].type, ba->chosen->type->name,
 				sizeof(to[nr].type));
 		to[nr].maps = ba->maps;
 		nr++;

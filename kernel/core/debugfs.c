@@ -109,8 +109,8 @@ static int barter_show_state(struct seq_file *m, struct barter_buf *buf)
 			   dev_name(attach->dev), dev_driver_string(attach->dev),
 			   ba->maps, ba->pinned ? " pinned" : "");
 		barter_attach_types(ba, text, sizeof(text));
-		seq_printf(m, "    interconnect %s of %s\n", ba->chosen < 0 ?
-			   "none" : ba->matches[ba->chosen].type->name, text);
+		seq_printf(m, "    interconnect %s of %s\n", ba->chosen ?
+			   ba->chosen->type->name : "none", text);
 	}
 	dma_resv_unlock(buf->dmabuf->resv);
 	return 0;

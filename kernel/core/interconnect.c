@@ -11,12 +11,18 @@
  *
  * Registering and unregistering take a mutex; an attach only reads, under RCU, and
  * calls nothing there but try_module_get(). Who unregisters waits for these readers.
+ *
+ * An attach is short, and so is what is added to it here (bench/): which types of
+ * core's an importer lists is known since it registered, and what was agreed is a set
+ * of bits of the exporter's list, which lives as long as the exporter's module.
  */
+#include <linux/bitops.h>
 #include <linux/device.h>
 #include <linux/export.h>
+#include <linux/hashtable.h>
 #include <linux/module.h>
 #include <linux/pci.h>
-#include <linux/rculist.h>
+#include <linux/rcupdate.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/workqueue.h>
@@ -24,24 +30,55 @@
 #include "priv.h"
 #include "trace.h"
 
-static void barter_restored_work(struct work_struct *work);
-
 static LIST_HEAD(barter_types);
-static LIST_HEAD(barter_importers);
+static DEFINE_HASHTABLE(barter_importers, 4);	/* by their ops */
 static DEFINE_MUTEX(barter_registry_lock);
 
 /* For importers that have no device: dma-buf insists on one. */
 static struct device *barter_no_device;
 static struct workqueue_struct *barter_restored_wq;
 
+enum { CORE_PCI_BAR, CORE_IOMMU_DOMAIN, CORE_SGT };
+
 static const struct barter_offer barter_core_offers[] = {
-	{ .type = &barter_pci_bar },
-	{ .type = &barter_iommu_domain },
-	{ .type = &barter_sgt },
+	[CORE_PCI_BAR] = { .type = &barter_pci_bar },
+	[CORE_IOMMU_DOMAIN] = { .type = &barter_iommu_domain },
+	[CORE_SGT] = { .type = &barter_sgt },
 };
 
-/* What an importer offers that knows nothing of barter. */
-static const struct barter_offer barter_plain_offer = { .type = &barter_sgt };
+/* Whoever knows nothing of barter. */
+static const struct barter_importer barter_plain = {
+	.offers = &barter_core_offers[CORE_SGT],
+	.nr_offers = 1,
+	.core_types = BIT(CORE_SGT),
+};
+
+static const struct barter_offer *
+barter_offer_find(const struct barter_offer *offers, unsigned int nr,
+		  const struct barter_interconnect *type)
+{
+	unsigned int i;
+
+	for (i = 0; i < nr; i++)
+		if (offers[i].type == type)
+			return &offers[i];
+	return NULL;
+}
+
+/* Which of @offers, as bits, the importer lists too. */
+static unsigned long barter_offers_common(const struct barter_offer *offers,
+					  unsigned int nr,
+					  const struct barter_importer *importer)
+{
+	unsigned long common = 0;
+	unsigned int i;
+
+	for (i = 0; i < nr; i++)
+		if (barter_offer_find(importer->offers, importer->nr_offers,
+				      offers[i].type))
+			common |= BIT(i);
+	return common;
+}
 
 /**
  * barter_offers_check - is a list of offers what it should be
@@ -103,10 +140,13 @@ BARTER_EXPORT(barter_interconnect_register);
  * barter_interconnect_unregister - no new attachment gets the type
  * @type: a type; nothing happens if it is not registered
  *
- * Attachments that have it keep it, and keep its module. Context: may sleep.
+ * Attachments that have it keep it, and keep its module. Core's own types stay.
+ * Context: may sleep.
  */
 void barter_interconnect_unregister(struct barter_interconnect *type)
 {
+	if (type->owner == THIS_MODULE)
+		return;
 	mutex_lock(&barter_registry_lock);
 	if (type->registered)
 		list_del(&type->node);
@@ -129,7 +169,7 @@ BARTER_EXPORT(barter_interconnect_unregister);
 int barter_importer_register(struct barter_importer *importer)
 {
 	struct barter_importer *other;
-	int ret;
+	int ret, bucket;
 
 	if (!importer || !importer->name || !importer->ops ||
 	    !barter_attach_ops_notify(importer->ops))
@@ -139,11 +179,17 @@ int barter_importer_register(struct barter_importer *importer)
 		return ret;
 
 	mutex_lock(&barter_registry_lock);
-	list_for_each_entry(other, &barter_importers, node)
+	/* One that is there already may have got other ops since. */
+	hash_for_each(barter_importers, bucket, other, node)
 		if (other == importer || other->ops == importer->ops)
 			ret = -EEXIST;
 	if (!ret) {
-		list_add_tail_rcu(&importer->node, &barter_importers);
+		importer->core_types =
+			barter_offers_common(barter_core_offers,
+					     ARRAY_SIZE(barter_core_offers),
+					     importer);
+		hash_add_rcu(barter_importers, &importer->node,
+			     (unsigned long)importer->ops);
 		importer->registered = true;
 	}
 	mutex_unlock(&barter_registry_lock);
@@ -162,30 +208,12 @@ void barter_importer_unregister(struct barter_importer *importer)
 {
 	mutex_lock(&barter_registry_lock);
 	if (importer->registered)
-		list_del_rcu(&importer->node);
+		hash_del_rcu(&importer->node);
 	importer->registered = false;
 	mutex_unlock(&barter_registry_lock);
 	synchronize_rcu();
 }
 BARTER_EXPORT(barter_importer_unregister);
-
-/* The importer behind @ops with a reference to its module; NULL: a plain one. */
-static const struct barter_importer *
-barter_importer_get(const struct dma_buf_attach_ops *ops)
-{
-	struct barter_importer *importer, *found = NULL;
-
-	rcu_read_lock();
-	list_for_each_entry_rcu(importer, &barter_importers, node) {
-		if (importer->ops == ops) {
-			found = try_module_get(importer->owner) ?
-				importer : ERR_PTR(-ENODEV);
-			break;
-		}
-	}
-	rcu_read_unlock();
-	return found;
-}
 
 /* Of core's own types every exporter's driver is a user: core stays anyway. */
 static bool barter_type_get(const struct barter_interconnect *type)
@@ -193,7 +221,7 @@ static bool barter_type_get(const struct barter_interconnect *type)
 	bool got;
 
 	if (type->owner == THIS_MODULE)
-		return READ_ONCE(type->registered);
+		return true;
 	rcu_read_lock();
 	got = READ_ONCE(type->registered) && try_module_get(type->owner);
 	rcu_read_unlock();
@@ -206,82 +234,13 @@ static void barter_type_put(const struct barter_interconnect *type)
 		module_put(type->owner);
 }
 
-static const struct barter_offer *
-barter_offer_find(const struct barter_offer *offers, unsigned int nr,
-		  const struct barter_interconnect *type)
+/* The type's own opinion: 0 to keep it, BARTER_MATCH_SKIP to go on without it. */
+static noinline int barter_match_ask(struct barter_attach *ba,
+				     const struct barter_offer *offer,
+				     const struct barter_importer *importer)
 {
-	unsigned int i;
-
-	for (i = 0; i < nr; i++)
-		if (offers[i].type == type)
-			return &offers[i];
-	return NULL;
-}
-
-static void barter_attach_put_matches(struct barter_attach *ba)
-{
-	while (ba->nr_matches)
-		barter_type_put(ba->matches[--ba->nr_matches].type);
-}
-
-/* One type that both list: keep it, go on without it, or give up. */
-static int barter_match_one(struct barter_attach *ba, struct barter_match *match,
-			    const struct barter_offer *exporter,
-			    const struct barter_offer *importer)
-{
-	const struct barter_interconnect *type = exporter->type;
-	int ret;
-
-	if (!barter_type_get(type))
-		return BARTER_MATCH_SKIP;
-	match->exporter_data = exporter->data;
-	match->importer_data = importer->data;
-	ret = type->match ? type->match(match) : 0;
-	/* dma-buf would take it for an attachment. */
-	if (ret > 0)
-		ret = -EINVAL;
-	trace_barter_match(ba->buf->id, ba->attach->dev, type->name, ret);
-	if (ret) {
-		barter_type_put(type);
-		return ret;
-	}
-	ba->matches[ba->nr_matches++] = *exporter;
-	return 0;
-}
-
-/*
- * Who knows nothing of barter has one offer, sgt: no lists to go through, no module
- * to hold. Most importers are like that.
- */
-static int barter_negotiate_plain(struct barter_attach *ba)
-{
-	const struct barter_exporter_ops *ops = ba->buf->exp->ops;
-	const struct barter_offer *offer = &barter_plain_offer;
-	int ret;
-
-	if (ops->offers)
-		offer = barter_offer_find(ops->offers, ops->nr_offers, &barter_sgt);
-	if (!offer)
-		return -EOPNOTSUPP;
-	ret = barter_sgt_fits(ba->attach);
-	trace_barter_match(ba->buf->id, ba->attach->dev, barter_sgt.name, ret);
-	if (ret)
-		return ret;
-	ba->matches[0] = *offer;
-	ba->nr_matches = 1;
-	return 0;
-}
-
-/* Two lists: what is in both, in the exporter's order. */
-static int barter_negotiate_lists(struct barter_attach *ba)
-{
-	const struct barter_importer *importer = ba->importer;
-	struct barter_buf *buf = ba->buf;
-	const struct barter_exporter_ops *ops = buf->exp->ops;
-	const struct barter_offer *offers = ops->offers ?: barter_core_offers;
-	unsigned int i, nr = ops->offers ? ops->nr_offers :
-					   ARRAY_SIZE(barter_core_offers);
-	struct barter_match match = {
+	const struct barter_buf *buf = ba->buf;
+	const struct barter_match match = {
 		.attach = ba->attach,
 		.exporter = buf->exp,
 		.pdev = buf->pdev,
@@ -291,60 +250,136 @@ static int barter_negotiate_lists(struct barter_attach *ba)
 		.bar = buf->bar,
 		.bar_length = buf->bar_length,
 		.end = buf->end,
+		.exporter_data = offer->data,
+		.importer_data = barter_offer_find(importer->offers,
+						   importer->nr_offers,
+						   offer->type)->data,
 	};
+	int ret = offer->type->match ? offer->type->match(&match) : 0;
+
+	/* dma-buf would take it for an attachment. */
+	if (ret > 0)
+		ret = -EINVAL;
+	trace_barter_match(ba, offer->type, ret);
+	return ret;
+}
+
+/* Two lists: what is in both, in the exporter's order. */
+static noinline int barter_negotiate_lists(struct barter_attach *ba,
+					   const struct barter_importer *importer)
+{
+	const struct barter_exporter_ops *ops = ba->buf->exp->ops;
+	unsigned long common = importer->core_types;
 	bool denied = false;
+	unsigned int i;
 	int ret;
 
-	for (i = 0; i < nr; i++) {
-		const struct barter_offer *other =
-			barter_offer_find(importer->offers, importer->nr_offers,
-					  offers[i].type);
+	ba->offers = barter_core_offers;
+	if (ops->offers) {
+		ba->offers = ops->offers;
+		common = barter_offers_common(ops->offers, ops->nr_offers,
+					      importer);
+	}
+	for_each_set_bit(i, &common, BARTER_MAX_OFFERS) {
+		const struct barter_offer *offer = &ba->offers[i];
 
-		if (!other)
-			continue;
-		if (buf->read_only && !offers[i].type->read_only) {
+		if (ba->buf->read_only && !offer->type->read_only) {
 			denied = true;
 			continue;
 		}
-		ret = barter_match_one(ba, &match, &offers[i], other);
-		if (ret && ret != BARTER_MATCH_SKIP)
+		if (!barter_type_get(offer->type))
+			continue;
+		ret = barter_match_ask(ba, offer, importer);
+		if (!ret) {
+			ba->matches |= BIT(i);
+			continue;
+		}
+		barter_type_put(offer->type);
+		if (ret != BARTER_MATCH_SKIP)
 			return ret;
 	}
-	if (!ba->nr_matches)
+	if (!ba->matches)
 		return denied ? -EPERM : -EOPNOTSUPP;
 	return 0;
 }
 
+/* Out of the way: most of the time nobody traces. */
+static noinline void barter_trace_core(const struct barter_attach *ba,
+				       unsigned long common)
+{
+	unsigned int i;
+
+	for_each_set_bit(i, &common, BARTER_MAX_OFFERS)
+		trace_barter_match(ba, ba->offers[i].type,
+				   ba->matches & BIT(i) ? 0 : BARTER_MATCH_SKIP);
+}
+
+/*
+ * The same for core's list, without its pci-bar: what is in both is known, nothing
+ * has to be held, no callback is needed to know what fits, and a buffer may be read-only.
+ * Nearly all importers and exporters are like that.
+ */
+static __always_inline void
+barter_negotiate_core(struct barter_attach *ba,
+		      const struct barter_importer *importer)
+{
+	unsigned long matches = importer->core_types;
+
+	if (!barter_domain_fits())
+		matches &= ~BIT(CORE_IOMMU_DOMAIN);
+	if (!barter_sgt_fits(ba->attach))
+		matches &= ~BIT(CORE_SGT);
+	ba->offers = barter_core_offers;
+	ba->matches = matches;
+	if (trace_barter_match_enabled())
+		barter_trace_core(ba, importer->core_types);
+}
+
 /**
  * barter_negotiate - agree on interconnects for a new attachment
- * @ba: the attachment, its @buf and @attach set; on success what was agreed is
- *	filled in, and barter_negotiate_undo() gives it back
+ * @ba: the attachment, all zero but for @buf and @attach; on success what was agreed
+ *	is filled in, and barter_negotiate_undo() gives it back
  *
  * Context: process, no dma_resv held.
  *
  * Return: 0, -EOPNOTSUPP if there is no type that both sides can work with, -EPERM if
- * there is, but none that keeps a read-only buffer from being written, -ENODEV if the importer's module is on its way out, or what a match callback refused with.
+ * there is, but none that keeps a read-only buffer from being written, -ENODEV if
+ * the importer's module is on its way out, or what a match callback refused with.
  */
 int barter_negotiate(struct barter_attach *ba)
 {
-	const struct barter_importer *importer;
+	const struct dma_buf_attach_ops *ops = ba->attach->importer_ops;
+	const struct barter_importer *importer = &barter_plain, *known;
 	int ret;
 
-	ba->chosen = -1;
-	ba->nr_matches = 0;
-	INIT_LIST_HEAD(&ba->domain_maps);
+	/* No preemption for a few instructions: the cheapest kind of RCU reader. */
+	rcu_read_lock_sched();
+	hash_for_each_possible_rcu(barter_importers, known, node,
+				   (unsigned long)ops) {
+		if (known->ops != ops)
+			continue;
+		if (!try_module_get(known->owner)) {
+			rcu_read_unlock_sched();
+			return -ENODEV;
+		}
+		importer = known;
+		ba->importer = known;
+		break;
+	}
+	rcu_read_unlock_sched();
 
-	importer = barter_importer_get(ba->attach->importer_ops);
-	if (IS_ERR(importer))
-		return PTR_ERR(importer);
-	ba->importer = importer;
-	if (!importer)
-		return barter_negotiate_plain(ba);
-	if (importer->restored)
-		INIT_WORK(&ba->restored_work, barter_restored_work);
-	ret = barter_negotiate_lists(ba);
-	if (ret)
-		barter_negotiate_undo(ba);
+	if (ba->buf->exp->ops->offers || importer->core_types & BIT(CORE_PCI_BAR)) {
+		ret = barter_negotiate_lists(ba, importer);
+		if (ret)
+			goto err_undo;
+	} else {
+		barter_negotiate_core(ba, importer);
+	}
+	if (ba->matches)
+		return 0;
+	ret = -EOPNOTSUPP;
+err_undo:
+	barter_negotiate_undo(ba);
 	return ret;
 }
 
@@ -356,9 +391,14 @@ int barter_negotiate(struct barter_attach *ba)
  */
 void barter_negotiate_undo(struct barter_attach *ba)
 {
+	unsigned int i;
+
 	if (ba->restored_queued)
 		cancel_work_sync(&ba->restored_work);
-	barter_attach_put_matches(ba);
+	/* Of core's list nothing is held. */
+	if (ba->offers != barter_core_offers)
+		for_each_set_bit(i, &ba->matches, BARTER_MAX_OFFERS)
+			barter_type_put(ba->offers[i].type);
 	if (ba->importer)
 		module_put(ba->importer->owner);
 }
@@ -374,17 +414,16 @@ int barter_choose(struct barter_attach *ba)
 {
 	const struct barter_interconnect *types[BARTER_MAX_OFFERS];
 	unsigned int i, which[BARTER_MAX_OFFERS], nr = 0;
+	unsigned long left = ba->matches & ~ba->declined;
 	struct barter_buf *buf = ba->buf;
 	int choice = 0;
 
 	dma_resv_assert_held(buf->dmabuf->resv);
 
-	if (ba->chosen >= 0)
+	if (ba->chosen)
 		return 0;
-	for (i = 0; i < ba->nr_matches; i++) {
-		if (ba->declined & (1U << i))
-			continue;
-		types[nr] = ba->matches[i].type;
+	for_each_set_bit(i, &left, BARTER_MAX_OFFERS) {
+		types[nr] = ba->offers[i].type;
 		which[nr++] = i;
 	}
 	if (!nr)
@@ -393,12 +432,11 @@ int barter_choose(struct barter_attach *ba)
 		choice = buf->exp->ops->select(buf->exp, ba->attach, types, nr);
 	if (choice >= (int)nr || choice < -MAX_ERRNO)
 		choice = -EINVAL;
-	trace_barter_choose(buf->id, ba->attach->dev,
-			    choice < 0 ? "none" : types[choice]->name,
+	trace_barter_choose(ba, choice < 0 ? NULL : types[choice],
 			    min(choice, 0));
 	if (choice < 0)
 		return choice;
-	ba->chosen = which[choice];
+	ba->chosen = &ba->offers[which[choice]];
 	return 0;
 }
 
@@ -411,6 +449,19 @@ int barter_choose(struct barter_attach *ba)
 struct barter_attach *barter_attach_of(struct dma_buf_attachment *attach)
 {
 	return barter_buf_from_dmabuf(attach->dmabuf) ? attach->priv : NULL;
+}
+
+/* The offer of @type, if it is one of those agreed on. */
+static const struct barter_offer *
+barter_attach_offer(const struct barter_attach *ba,
+		    const struct barter_interconnect *type)
+{
+	unsigned int i;
+
+	for_each_set_bit(i, &ba->matches, BARTER_MAX_OFFERS)
+		if (ba->offers[i].type == type)
+			return &ba->offers[i];
+	return NULL;
 }
 
 /**
@@ -467,7 +518,7 @@ barter_attach_type(struct dma_buf_attachment *attach)
 	if (!ba)
 		return &barter_sgt;
 	ret = barter_buf_error(ba->buf) ?: barter_choose(ba);
-	return ret ? ERR_PTR(ret) : ba->matches[ba->chosen].type;
+	return ret ? ERR_PTR(ret) : ba->chosen->type;
 }
 BARTER_EXPORT(barter_attach_type);
 
@@ -492,13 +543,13 @@ int barter_attach_decline(struct dma_buf_attachment *attach,
 
 	if (!ba)
 		return -EOPNOTSUPP;
-	offer = barter_offer_find(ba->matches, ba->nr_matches, type);
+	offer = barter_attach_offer(ba, type);
 	if (!offer)
 		return -EOPNOTSUPP;
 	if (ba->maps || ba->pinned)
 		return -EBUSY;
-	ba->declined |= 1U << (offer - ba->matches);
-	ba->chosen = -1;
+	ba->declined |= BIT(offer - ba->offers);
+	ba->chosen = NULL;
 	return 0;
 }
 BARTER_EXPORT(barter_attach_decline);
@@ -528,13 +579,13 @@ int barter_map_begin(struct dma_buf_attachment *attach,
 
 	if (!ba)
 		return -EOPNOTSUPP;
-	offer = barter_offer_find(ba->matches, ba->nr_matches, type);
+	offer = barter_attach_offer(ba, type);
 	if (!offer)
 		return -EOPNOTSUPP;
 	ret = barter_buf_error(ba->buf) ?: barter_choose(ba);
 	if (ret)
 		return ret;
-	if (&ba->matches[ba->chosen] != offer)
+	if (ba->chosen != offer)
 		return -EPROTOTYPE;
 	ba->maps++;
 	WRITE_ONCE(ba->buf->maps, ba->buf->maps + 1);
@@ -644,10 +695,12 @@ void barter_attach_restored(struct barter_buf *buf)
 	list_for_each_entry(attach, &buf->dmabuf->attachments, node) {
 		struct barter_attach *ba = attach->priv;
 
-		if (ba->importer && ba->importer->restored) {
-			ba->restored_queued = true;
-			queue_work(barter_restored_wq, &ba->restored_work);
-		}
+		if (!ba->importer || !ba->importer->restored)
+			continue;
+		if (!ba->restored_queued)
+			INIT_WORK(&ba->restored_work, barter_restored_work);
+		ba->restored_queued = true;
+		queue_work(barter_restored_wq, &ba->restored_work);
 	}
 }
 
@@ -681,9 +734,9 @@ void barter_attach_types(const struct barter_attach *ba, char *text, size_t leng
 	unsigned int i;
 
 	text[0] = '\0';
-	for (i = 0; i < ba->nr_matches; i++)
+	for_each_set_bit(i, &ba->matches, BARTER_MAX_OFFERS)
 		used += scnprintf(text + used, length - used, "%s%s",
-				  i ? "," : "", ba->matches[i].type->name);
+				  used ? "," : "", ba->offers[i].type->name);
 }
 
 /**
@@ -695,12 +748,13 @@ void barter_registry_show(struct seq_file *m)
 	struct barter_interconnect *type;
 	struct barter_importer *importer;
 	unsigned int i;
+	int bucket;
 
 	mutex_lock(&barter_registry_lock);
 	list_for_each_entry(type, &barter_types, node)
 		seq_printf(m, "type %s module %s\n", type->name,
 			   module_name(type->owner));
-	list_for_each_entry(importer, &barter_importers, node) {
+	hash_for_each(barter_importers, bucket, importer, node) {
 		seq_printf(m, "importer %s module %s types", importer->name,
 			   module_name(importer->owner));
 		for (i = 0; i < importer->nr_offers; i++)

@@ -51,7 +51,7 @@
  * @length: bytes
  */
 struct barter_domain_map {
-	struct list_head node;
+	struct hlist_node node;
 	struct rb_node rb;
 	struct iommu_domain *domain;
 	unsigned long iova;
@@ -295,7 +295,7 @@ err_clear:
 
 static int barter_domain_match(const struct barter_match *match)
 {
-	return IS_ENABLED(CONFIG_IOMMU_API) ? 0 : BARTER_MATCH_SKIP;
+	return barter_domain_fits() ? 0 : BARTER_MATCH_SKIP;
 }
 
 struct barter_interconnect barter_iommu_domain = {
@@ -379,7 +379,7 @@ barter_domain_map(struct dma_buf_attachment *attach,
 	if (ret)
 		goto err_release;
 
-	list_add_tail(&map->node, &ba->domain_maps);
+	hlist_add_head(&map->node, &ba->domain_maps);
 	ba->nr_domain_maps++;
 	trace_barter_map(buf->id, attach->dev, buf->ranges->nr, 0);
 	return map;
@@ -424,7 +424,7 @@ void barter_domain_unmap(struct dma_buf_attachment *attach,
 	dma_resv_assert_held(attach->dmabuf->resv);
 
 	barter_domain_drop(ba, map);
-	list_del(&map->node);
+	hlist_del(&map->node);
 	ba->nr_domain_maps--;
 	kfree(map);
 }
@@ -438,7 +438,7 @@ void barter_domain_revoke(struct barter_attach *ba)
 {
 	struct barter_domain_map *map;
 
-	list_for_each_entry(map, &ba->domain_maps, node)
+	hlist_for_each_entry(map, &ba->domain_maps, node)
 		barter_domain_drop(ba, map);
 }
 
@@ -448,12 +448,13 @@ void barter_domain_revoke(struct barter_attach *ba)
  */
 void barter_domain_detach(struct barter_attach *ba)
 {
-	struct barter_domain_map *map, *next;
+	struct barter_domain_map *map;
+	struct hlist_node *next;
 
-	if (list_empty(&ba->domain_maps))
+	if (hlist_empty(&ba->domain_maps))
 		return;
 	dma_resv_lock(ba->buf->dmabuf->resv, NULL);
-	list_for_each_entry_safe(map, next, &ba->domain_maps, node)
+	hlist_for_each_entry_safe(map, next, &ba->domain_maps, node)
 		barter_domain_unmap(ba->attach, map);
 	dma_resv_unlock(ba->buf->dmabuf->resv);
 }

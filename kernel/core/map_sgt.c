@@ -304,22 +304,9 @@ void barter_sgt_unmap(struct barter_attach *ba, struct sg_table *sgt,
 	kfree(bs);
 }
 
-/**
- * barter_sgt_fits - does sgt make sense for an attachment
- * @attach: the attachment
- *
- * It does for whoever does DMA and takes device memory.
- *
- * Return: 0 or BARTER_MATCH_SKIP.
- */
-int barter_sgt_fits(const struct dma_buf_attachment *attach)
-{
-	return attach->peer2peer && attach->dev->dma_mask ? 0 : BARTER_MATCH_SKIP;
-}
-
 static int barter_sgt_match(const struct barter_match *match)
 {
-	return barter_sgt_fits(match->attach);
+	return barter_sgt_fits(match->attach) ? 0 : BARTER_MATCH_SKIP;
 }
 
 struct barter_interconnect barter_sgt = {

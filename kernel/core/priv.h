@@ -22,6 +22,7 @@
 #define BARTER_CORE_PRIV_H
 
 #include <linux/barter.h>
+#include <linux/device.h>
 #include <linux/dma-buf.h>
 #include <linux/dma-resv.h>
 #include <linux/wait.h>
@@ -112,8 +113,9 @@ struct barter_buf {
  * @buf: the buffer
  * @attach: the attachment
  * @importer: what the importer registered; NULL if it did not. Constant, and so are
- * @nr_matches: how many types both sides can work with, at least 1
- * @matches: the exporter's offers of them, in its order; each type's module is held
+ * @offers: the exporter's list, at most BARTER_MAX_OFFERS
+ * @matches: bits of @offers, at least one: the types that both sides can work with;
+ *	each type's module is held
  * @share: with pci-bar among them, the bytes of device memory behind the BAR
  * @restored_work: tells the importer of the end of a revoke
  *
@@ -121,29 +123,29 @@ struct barter_buf {
  *
  * @maps: mappings of any type that the importer holds
  * @pinned: before 7.1, and only between pin and unpin
- * @chosen: which of @matches is in use; -1 before the first map or pin, and after
+ * @chosen: which of @offers is in use; NULL before the first map or pin, and after
  *	an invalidate
- * @declined: bits of @matches that the importer will not have before the next
+ * @declined: bits of @offers that the importer will not have before the next
  *	invalidate
  * @domain_maps: mappings into domains; see map_domain.c
  * @nr_domain_maps: how many
- * @restored_queued: @restored_work was in use; never cleared
+ * @restored_queued: @restored_work was set up and used; never cleared
  */
 struct barter_attach {
 	struct barter_buf *buf;
 	struct dma_buf_attachment *attach;
 	const struct barter_importer *importer;
-	unsigned int nr_matches;
-	struct barter_offer matches[BARTER_MAX_OFFERS];
+	const struct barter_offer *offers;
+	unsigned long matches;
 	u64 share;
 	struct work_struct restored_work;
 
 	u32 maps;
 	bool pinned;
-	int chosen;
-	u32 declined;
 	bool restored_queued;
-	struct list_head domain_maps;
+	const struct barter_offer *chosen;
+	unsigned long declined;
+	struct hlist_head domain_maps;
 	u32 nr_domain_maps;
 };
 
@@ -201,7 +203,22 @@ void barter_domain_revoke(struct barter_attach *ba);
 void barter_domain_detach(struct barter_attach *ba);
 
 /* map_sgt.c */
-int barter_sgt_fits(const struct dma_buf_attachment *attach);
+
+/*
+ * Whether two of core's types make sense takes a word or two of code: negotiation
+ * does not call their callbacks for it, where it knows that it is them.
+ */
+static inline bool barter_domain_fits(void)
+{
+	return IS_ENABLED(CONFIG_IOMMU_API);
+}
+
+/* It does for whoever does DMA and takes device memory. */
+static inline bool barter_sgt_fits(const struct dma_buf_attachment *attach)
+{
+	return attach->peer2peer && attach->dev->dma_mask;
+}
+
 struct sg_table *barter_sgt_map(struct barter_attach *ba,
 				enum dma_data_direction dir);
 void barter_sgt_unmap(struct barter_attach *ba, struct sg_table *sgt,

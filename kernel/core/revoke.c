@@ -84,7 +84,7 @@ void barter_revoke_notify(struct barter_buf *buf)
 		struct barter_attach *ba = attach->priv;
 
 		barter_domain_revoke(ba);
-		ba->chosen = -1;
+		ba->chosen = NULL;
 		ba->declined = 0;
 	}
 }

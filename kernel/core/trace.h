@@ -101,16 +101,17 @@ TRACE_EVENT(barter_attach,
 );
 
 DECLARE_EVENT_CLASS(barter_type,
-	TP_PROTO(u64 id, struct device *importer, const char *type, int error),
-	TP_ARGS(id, importer, type, error),
+	TP_PROTO(const struct barter_attach *ba,
+		 const struct barter_interconnect *type, int error),
+	TP_ARGS(ba, type, error),
 	TP_STRUCT__entry(
 		__field(u64, id)
-		__string(importer, dev_name(importer))
-		__string(type, type)
+		__string(importer, dev_name(ba->attach->dev))
+		__string(type, type ? type->name : "none")
 		__field(int, error)
 	),
 	TP_fast_assign(
-		__entry->id = id;
+		__entry->id = ba->buf->id;
 		__assign_str(importer);
 		__assign_str(type);
 		__entry->error = error;
@@ -121,13 +122,15 @@ DECLARE_EVENT_CLASS(barter_type,
 
 /* A type that both sides list: 0 keeps it, -EOPNOTSUPP leaves it out. */
 DEFINE_EVENT(barter_type, barter_match,
-	TP_PROTO(u64 id, struct device *importer, const char *type, int error),
-	TP_ARGS(id, importer, type, error));
+	TP_PROTO(const struct barter_attach *ba,
+		 const struct barter_interconnect *type, int error),
+	TP_ARGS(ba, type, error));
 
 /* Which one is used from now on. */
 DEFINE_EVENT(barter_type, barter_choose,
-	TP_PROTO(u64 id, struct device *importer, const char *type, int error),
-	TP_ARGS(id, importer, type, error));
+	TP_PROTO(const struct barter_attach *ba,
+		 const struct barter_interconnect *type, int error),
+	TP_ARGS(ba, type, error));
 
 TRACE_EVENT(barter_route,
 	TP_PROTO(u64 id, struct device *importer, u32 route, u32 why),

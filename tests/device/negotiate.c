@@ -88,6 +88,10 @@ static const struct row {
 	{ "abs", "b", 0, 0, 0, "b" },
 	{ NULL, "sd", 0, 0, 0, "ds" },
 	{ NULL, "abs", 0, 0, 0, "s" },
+	{ NULL, "d", 0, 0, 0, "d" },
+	/* Of a device that is another's; what else the two have is kept. */
+	{ NULL, "spd", 0, 0, 0, "ds" },
+	{ NULL, "p", 0, 0, EOPNOTSUPP, "" },
 	/* Nothing in common. */
 	{ "a", "b", 0, 0, EOPNOTSUPP, "" },
 	{ "ab", "sd", 0, 0, EOPNOTSUPP, "" },
@@ -231,6 +235,17 @@ static void sgt_needs_peer_to_peer(void)
 	is_errno(typed_register(0, "s", TYPED_F_NO_P2P), 0, "register sgt alone");
 	is_errno(typed_attach(fd, 0, 0), EOPNOTSUPP, "nothing is left");
 	unlend();
+	if (!lend(NULL, 0))
+		return;
+	is_errno(typed_register(0, "sd", TYPED_F_NO_P2P), 0, "register");
+	id = typed_attach(fd, 0, 0);
+	is(typed_type(id), 'd', "core's list: sgt is left out");
+	is_errno(typed_map(id, 's'), EOPNOTSUPP, "it does not map");
+	is_errno(typed_detach(id), 0, "detach");
+	is_errno(typed_unregister(0), 0, "unregister");
+	is_errno(typed_register(0, "s", TYPED_F_NO_P2P), 0, "register sgt alone");
+	is_errno(typed_attach(fd, 0, 0), EOPNOTSUPP, "nothing is left");
+	unlend();
 }
 
 /* ---- registration ---- */
@@ -257,6 +272,28 @@ static void importers_are_checked(void)
 	is_errno(typed_unregister(0), ENOENT, "twice");
 	is_errno(typed_register(0, "a", 0), 0, "and register again");
 	typed_close();
+}
+
+/* By its ops, whoever else is registered. */
+static void each_is_found(void)
+{
+	int id;
+
+	if (!lend("abs", 0))
+		return;
+	for (unsigned int i = 0; i < TYPED_IMPORTERS; i++)
+		is_errno(typed_register(i, i % 2 ? "a" : "b", 0), 0, "register %u", i);
+	for (unsigned int i = 0; i < TYPED_IMPORTERS; i++) {
+		id = typed_attach(fd, i, 0);
+		is(typed_type(id), i % 2 ? 'a' : 'b', "%u: its own list", i);
+		is_errno(typed_detach(id), 0, "%u: detach", i);
+		is_errno(typed_unregister(i), 0, "%u: unregister", i);
+		id = typed_attach(fd, i, 0);
+		is(typed_type(id), 's', "%u: not registered", i);
+		is_errno(typed_detach(id), 0, "%u: detach", i);
+		is_errno(typed_register(i, i % 2 ? "a" : "b", 0), 0, "register %u", i);
+	}
+	unlend();
 }
 
 static int exporter_error(const char *offers)
@@ -290,6 +327,8 @@ static void types_are_checked(void)
 	is_errno(fabric_register_named("test-fabric-b"), EEXIST,
 		 "the name of a vendor's");
 	is_errno(fabric(FABRIC_REGISTER, 0, 0), EEXIST, "a type twice");
+	is_errno(fabric(FABRIC_UNREGISTER_SGT, 0, 0), 0, "take one of core's away");
+	is_errno(fabric_register_named("sgt"), EEXIST, "it stays");
 }
 
 /* ---- what is agreed on stays ---- */
@@ -455,6 +494,36 @@ static void select_at_pin(void)
 	is_errno(exporter_revoke(e), 0, "revoke");
 	is_errno(exporter_restore(e), 0, "restore");
 	is(typed_type(id), 'a', "an invalidate allows a new choice");
+	unlend();
+}
+
+/* What a map comes to does not matter to the choice. */
+static void a_map_that_fails_keeps_the_choice(void)
+{
+	/* No domain at all. */
+	struct typed_map map = { .type = TYPED_DOMAIN, .domain = TYPED_DOMAIN_NULL };
+	int id;
+
+	if (!lend("ads", LEND_F_SELECT))
+		return;
+	is_errno(typed_register(0, "ads", 0), 0, "register");
+	id = typed_attach(fd, 0, 0);
+	need(id >= 0, "attach");
+	exporter_select(e, 1);
+	map.id = (uint32_t)id;
+	is_errno(typed_map_as(&map), EINVAL, "a map that fails");
+	is(exporter_stat(e).out_selects, 1, "select() was asked");
+	is(typed_stat(id).out_maps, 0, "nothing is mapped");
+	exporter_select(e, 0);
+	is(typed_type(id), 'd', "the choice stays");
+	is_errno(typed_map(id, 'a'), EPROTOTYPE, "another does not map");
+	is(exporter_stat(e).out_selects, 1, "nobody has asked anew");
+	is_errno(typed_decline(id, 'd'), 0, "until the importer declines it");
+	is(typed_type(id), 'a', "then there is a new one");
+	is_errno(exporter_revoke(e), 0, "or a revoke");
+	exporter_select(e, 2);
+	is_errno(exporter_restore(e), 0, "and restore");
+	is(typed_type(id), 's', "ends it");
 	unlend();
 }
 
@@ -791,12 +860,14 @@ int main(void)
 	CASE(the_unregistered_get_sgt);
 	CASE(sgt_needs_peer_to_peer);
 	CASE(importers_are_checked);
+	CASE(each_is_found);
 	CASE(exporters_are_checked);
 	CASE(types_are_checked);
 	CASE(the_match_set_is_final);
 	CASE(select_at_map);
 	CASE(select_refuses);
 	CASE(select_at_pin);
+	CASE(a_map_that_fails_keeps_the_choice);
 	CASE(the_importer_declines);
 	CASE(choices_are_the_attachments);
 	CASE(a_vendors_type);

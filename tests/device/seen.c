@@ -203,6 +203,8 @@ static void tracepoints_show_it(void)
 		"barter_match: buffer=", " type=sgt error=0",
 		"barter_choose: buffer=", " type=none error=-16",
 		"barter_choose: buffer=", " type=sgt error=0",
+		"barter_match: buffer=", " type=iommu-domain error=0",
+		"barter_match: buffer=", " type=sgt error=-95",
 	};
 	int id;
 
@@ -219,8 +221,14 @@ static void tracepoints_show_it(void)
 	exporter_select(e, 1);
 	is(typed_type(id), 's', "one that is not");
 	end();
+	/* For core's list negotiation has a short way. */
+	e = exporter_new(NULL, 0);
+	fd = exporter_lend1(e, 2, 0, PAGE);
+	is_errno(typed_register(0, "sd", TYPED_F_NO_P2P), 0, "register");
+	is(typed_type(typed_attach(fd, 0, 0)), 'd', "core's list");
+	end();
 	fabric(FABRIC_MATCH, 0, 0);
-	for (int i = 0; i < 10; i += 2) {
+	for (unsigned int i = 0; i < sizeof(want) / sizeof(*want); i += 2) {
 		FILE *f = fopen(TRACING "/trace", "re");
 		char line[512];
 		bool found = false;

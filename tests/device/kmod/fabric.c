@@ -199,6 +199,9 @@ int fabric_control(struct lend_fabric *req)
 		return fabric_unregister(which);
 	case FABRIC_REGISTER_NAMED:
 		return fabric_register_named(req->name);
+	case FABRIC_UNREGISTER_SGT:
+		barter_interconnect_unregister(&barter_sgt);
+		return 0;
 	}
 	mutex_lock(&fabric_lock);
 	switch (req->op) {

@@ -79,6 +79,7 @@ struct lend_stat {
 #define FABRIC_REGISTER_NAMED	3	/* a third type, with that name */
 #define FABRIC_STAT		4
 #define FABRIC_NO_MATCH		5	/* no match callback from now on */
+#define FABRIC_UNREGISTER_SGT	6	/* which is not ours to take away */
 
 /*
  * The module's types. @which: 0 or 1. The rest is what match() was last asked;
