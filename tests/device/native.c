@@ -171,7 +171,7 @@ static void probes(void)
 		 "feature 11");
 	is_errno(probe(PROBE | GET | (BARTER_FEATURE_EXPORT - 1)), ENOTTY,
 		 "the number before");
-	is_errno(probe(PROBE | GET | (BARTER_FEATURE_NATIVE + 1)), ENOTTY,
+	is_errno(probe(PROBE | GET | (BARTER_FEATURE_REVOKE + 1)), ENOTTY,
 		 "the number behind");
 	is(count_fds(), fds, "no file was opened");
 }
