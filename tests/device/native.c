@@ -421,6 +421,47 @@ static void both_kinds_side_by_side(void)
 	close(own);
 }
 
+/*
+ * A reset through sysfs comes by the kernel's own way, on which vfio-pci-core does
+ * not revoke: its importers keep their mappings there, as they do under stock
+ * vfio-pci. Barter's are told as ever.
+ */
+static void a_sysfs_reset_passes_native_ones_by(void)
+{
+	int own, native, t, a, b;
+	uint64_t told[2];
+
+	if (!has_native) {
+		skip("the kernel has no exporter of its own", "native buffers");
+		return;
+	}
+	own = own1(0, PAGE);
+	native = native_export(&mem, BARTER_FEATURE_NATIVE, BAR, 0, PAGE);
+	t = tester_open();
+	a = tester_attach(t, own, 0);
+	b = tester_attach(t, native, 0);
+	need(a >= 0 && b >= 0, "one importer for each");
+	is_errno(tester_map(t, a, 0, NULL), 0, "barter's is mapped");
+	if (may_map_native())
+		is_errno(tester_map(t, b, 0, NULL), 0, "the native one is mapped");
+	told[0] = tester_stat(t, a).out_invalidates;
+	told[1] = tester_stat(t, b).out_invalidates;
+	is_errno(pci_reset(mem_bdf), 0, "sysfs reset");
+	ok(tester_stat(t, a).out_invalidates > told[0], "barter's was told");
+	is(tester_stat(t, a).out_mapped, 0, "and has no mapping");
+	is(buf_state(own), BARTER_STATE_OK, "OK again");
+	is(tester_stat(t, b).out_invalidates, told[1], "the native one was not");
+	is(tester_stat(t, b).out_mapped, may_map_native(), "and is as before");
+	/* What core does itself reaches it as ever. */
+	is_errno(dev_reset(&mem), 0, "VFIO_DEVICE_RESET");
+	ok(tester_stat(t, b).out_invalidates > told[1], "now it was told");
+	is(tester_stat(t, b).out_mapped, 0, "and has no mapping");
+	is_errno(tester_map(t, a, 0, NULL), 0, "barter's is mapped again");
+	close(t);
+	close(native);
+	close(own);
+}
+
 int main(void)
 {
 	if (getenv("VM_VRAM0"))
@@ -445,6 +486,7 @@ int main(void)
 	CASE(probes);
 	CASE(barters_number);
 	CASE(native_answers_as_stock);
+	CASE(a_sysfs_reset_passes_native_ones_by);
 	CASE(both_kinds_side_by_side);
 	feature11_write("auto");
 	return tap_done();
