@@ -69,8 +69,10 @@ int peer_get(int socket, struct peer *peer)
 	/* An older kernel has none, nor for a process that is no more. */
 	length = sizeof(peer->pidfd);
 	if (getsockopt(socket, SOL_SOCKET, SO_PEERPIDFD, &peer->pidfd,
-		       &length))
+		       &length)) {
 		peer->pidfd = -1;
+		peer->is_gone = errno != ENOPROTOOPT;
+	}
 	return 0;
 }
 
@@ -97,6 +99,8 @@ void peer_program(const struct peer *peer,
 	int fd;
 
 	memset(program, 0, BARTER_VEND_PROGRAM_LENGTH);
+	if (peer->is_gone)
+		return;
 	snprintf(path, sizeof(path), "/proc/%d/comm", (int)peer->pid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)

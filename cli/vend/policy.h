@@ -74,6 +74,7 @@ struct peer {
 	gid_t gid;
 	pid_t pid;
 	int pidfd;			/* -1 where there is none */
+	int is_gone;			/* the process had ended when we asked */
 	uint32_t nr_groups;		/* beside gid */
 	gid_t *groups;
 };
