@@ -31,6 +31,8 @@ const char *const standard_policy =
 	"allow = any\naccess = read-only\n"
 	"[part]\ndevice = 01:00.0\nbar = 2\nranges = 32K+4K\n"
 	"allow = any\naccess = read-write\nuse = shared\n"
+	"[apart]\ndevice = 01:00.0\nbar = 2\nranges = 8M+4K\n"
+	"allow = any\naccess = read-write\n"
 	"[many]\ndevice = 01:00.1\nbar = 0\nranges = 0+4K\n"
 	"allow = any\naccess = read-write\nuse = shared\n"
 	"[short]\ndevice = 01:00.1\nbar = 1\nranges = 0+4K\n"

@@ -301,6 +301,7 @@ static void who_never_reads_costs_two_answers(void)
 	before = atomic_load(&steering->lends);
 	for (i = 0; i < 200; i++)
 		raw_send(socket, &borrow_it, sizeof(borrow_it), NULL, 0);
+	WAIT_FOR(atomic_load(&steering->lends) > before, 2000);
 	usleep(100000);
 	i = atomic_load(&steering->lends) - before;
 	CHECK(i >= 1 && i <= 4, "%d leases made for who reads none", i);

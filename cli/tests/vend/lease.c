@@ -196,15 +196,16 @@ static void take_back_that_hangs_holds_up_nobody(void)
 	CHECK(!status.program[0], "program \"%s\"", status.program);
 	others_go_on("another device");
 	CHECK(borrow(b, "one") == -EBUSY, "not free yet");
+	CHECK(borrow(c, "apart") > 0, "what else the device has");
 	ret = barter_broker_take_back(b, (uint64_t)lease, BARTER_VEND_NO_WAIT);
 	CHECK(!ret, "asked again: %s", strerror(-ret));
 	CHECK(status_of(lease).why == BARTER_VEND_WHY_DISCONNECTED,
 	      "the first reason stays");
+	barter_broker_close(c);
 	atomic_store(&steering->hold_take, 0);
 	CHECK(WAIT_FOR(!count_leases(), 2000), "back");
 	CHECK(borrow(b, "one") > 0, "free");
 	barter_broker_close(b);
-	barter_broker_close(c);
 	CHECK(WAIT_FOR(!count_leases(), 2000), "all back");
 }
 
