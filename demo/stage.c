@@ -110,6 +110,8 @@ int main(void)
 	reset_under_dma(&stage);
 	take_away(&stage);
 	close_for_good(&stage);
+	vend_slices(&stage);
+	take_slice_back(&stage);
 	look_at_frame(&stage);
 	picture_free(&stage.picture);
 	return report_close();

@@ -33,6 +33,7 @@ struct stage {
 	char *memory;		/* the buffer through its own fd */
 	int holder;		/* socket to the other process */
 	int engine;		/* edu with the buffer imported */
+	int broker;		/* process of "barter vend" */
 };
 
 /* lend.c: to lend */
@@ -46,6 +47,10 @@ void move_by_dma(struct stage *stage);
 void reset_under_dma(struct stage *stage);
 void take_away(struct stage *stage);
 void close_for_good(struct stage *stage);
+
+/* vend.c: by a broker */
+void vend_slices(struct stage *stage);
+void take_slice_back(struct stage *stage);
 
 /* Does every byte of the picture come back this way? */
 int picture_in_memory(const struct stage *stage);
