@@ -273,6 +273,7 @@ static void barter_buf_free(struct barter_buf *buf)
 	list_del(&buf->all_node);
 	spin_unlock(&barter_bufs_lock);
 
+	barter_watch_buf_release(buf);
 	barter_window_free(buf);
 	mutex_destroy(&buf->window_lock);
 	pci_dev_put(buf->pdev);
@@ -342,6 +343,7 @@ int barter_buf_make(struct barter_buf *buf, unsigned int open_flags)
 	buf->id = atomic64_fetch_inc(&barter_next_id);
 	init_waitqueue_head(&buf->idle);
 	mutex_init(&buf->window_lock);
+	barter_watch_buf_init(buf);
 	INIT_LIST_HEAD(&buf->exp_node);
 	INIT_LIST_HEAD(&buf->children);
 	INIT_LIST_HEAD(&buf->sibling);

@@ -10,6 +10,7 @@
  */
 #include <linux/capability.h>
 #include <linux/compat.h>
+#include <linux/eventfd.h>
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/miscdevice.h>
@@ -26,6 +27,10 @@ union barter_request {
 		struct barter_slice req;
 		struct dma_buf *dmabuf;
 	} slice;
+	struct {
+		struct barter_watch req;
+		u64 number;
+	} watch;
 };
 
 static struct dma_buf *barter_get_dmabuf(s32 fd)
@@ -107,7 +112,7 @@ static void barter_info_what(struct barter_info *req, struct barter_buf *buf)
 	req->out_slices = slices;
 }
 
-static int barter_info(union barter_request *u)
+static int barter_info(struct barter_client *client, union barter_request *u)
 {
 	struct barter_info *req = &u->info;
 	u32 room = min_t(u32, req->nr_importers, BARTER_MAX_INFO_IMPORTERS);
@@ -245,7 +250,7 @@ static struct pci_dev *barter_route_provider(const struct barter_route *req,
 	return pdev;
 }
 
-static int barter_route(union barter_request *u)
+static int barter_route(struct barter_client *client, union barter_request *u)
 {
 	struct barter_route *req = &u->route;
 	struct barter_route_answer answer;
@@ -278,7 +283,7 @@ static int barter_route(union barter_request *u)
 	return 0;
 }
 
-static int barter_slice(union barter_request *u)
+static int barter_slice(struct barter_client *client, union barter_request *u)
 {
 	struct barter_slice *req = &u->slice.req;
 	struct dma_buf *dmabuf;
@@ -302,7 +307,8 @@ static int barter_slice(union barter_request *u)
 }
 
 /* The caller has the number of the fd, or could not be given it. */
-static void barter_slice_end(union barter_request *u, int error)
+static void barter_slice_end(struct barter_client *client,
+			     union barter_request *u, int error)
 {
 	struct dma_buf *dmabuf = u->slice.dmabuf;
 
@@ -315,13 +321,56 @@ static void barter_slice_end(union barter_request *u, int error)
 	fd_install(u->slice.req.out_fd, dmabuf->file);
 }
 
+static int barter_watch(struct barter_client *client, union barter_request *u)
+{
+	struct barter_watch *req = &u->watch.req;
+	struct eventfd_ctx *eventfd;
+	struct dma_buf *dmabuf;
+	struct barter_buf *buf;
+	int ret;
+
+	if (req->flags & ~BARTER_WATCH_REMOVE)
+		return -EINVAL;
+	dmabuf = barter_get_dmabuf(req->dmabuf_fd);
+	if (IS_ERR(dmabuf))
+		return PTR_ERR(dmabuf);
+	buf = barter_buf_from_dmabuf(dmabuf);
+	eventfd = eventfd_ctx_fdget(req->eventfd);
+	if (IS_ERR(eventfd)) {
+		ret = PTR_ERR(eventfd);
+		goto out_put_dmabuf;
+	}
+
+	if (req->flags & BARTER_WATCH_REMOVE) {
+		ret = barter_watch_remove(client, buf, eventfd, req);
+		eventfd_ctx_put(eventfd);
+	} else {
+		ret = barter_watch_add(client, buf, eventfd, req,
+				       &u->watch.number);
+		if (ret)
+			eventfd_ctx_put(eventfd);
+	}
+out_put_dmabuf:
+	dma_buf_put(dmabuf);
+	return ret;
+}
+
+/* The caller does not know of what was begun: end it. */
+static void barter_watch_end(struct barter_client *client,
+			     union barter_request *u, int error)
+{
+	if (error && !(u->watch.req.flags & BARTER_WATCH_REMOVE))
+		barter_watch_undo(client, u->watch.number);
+}
+
 struct barter_ioctl {
 	unsigned int cmd;
 	size_t size;		/* of the structure now */
 	size_t min_size;	/* of its first release */
-	int (*run)(union barter_request *u);
+	int (*run)(struct barter_client *client, union barter_request *u);
 	/* After a run that succeeded; @error: the answer did not get out. */
-	void (*end)(union barter_request *u, int error);
+	void (*end)(struct barter_client *client, union barter_request *u,
+		    int error);
 };
 
 static const struct barter_ioctl barter_ioctls[] = {
@@ -343,6 +392,13 @@ static const struct barter_ioctl barter_ioctls[] = {
 		.min_size = offsetofend(struct barter_slice, __reserved2),
 		.run = barter_slice,
 		.end = barter_slice_end,
+	},
+	{
+		.cmd = BARTER_IOC_WATCH,
+		.size = sizeof(struct barter_watch),
+		.min_size = offsetofend(struct barter_watch, out_reasons),
+		.run = barter_watch,
+		.end = barter_watch_end,
 	},
 };
 
@@ -371,18 +427,41 @@ static long barter_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	ret = copy_struct_from_user(&u, op->size, to, size);
 	if (ret)
 		return ret;
-	ret = op->run(&u);
+	ret = op->run(file->private_data, &u);
 	if (ret)
 		return ret;
 	if (copy_to_user(to, &u, min_t(size_t, size, op->size)))
 		ret = -EFAULT;
 	if (op->end)
-		op->end(&u, ret);
+		op->end(file->private_data, &u, ret);
 	return ret;
+}
+
+static int barter_open(struct inode *inode, struct file *file)
+{
+	struct barter_client *client;
+
+	client = kzalloc(sizeof(*client), GFP_KERNEL_ACCOUNT);
+	if (!client)
+		return -ENOMEM;
+	INIT_LIST_HEAD(&client->watchers);
+	file->private_data = client;
+	return 0;
+}
+
+static int barter_close(struct inode *inode, struct file *file)
+{
+	struct barter_client *client = file->private_data;
+
+	barter_watch_client_release(client);
+	kfree(client);
+	return 0;
 }
 
 static const struct file_operations barter_fops = {
 	.owner = THIS_MODULE,
+	.open = barter_open,
+	.release = barter_close,
 	.unlocked_ioctl = barter_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
 	.llseek = noop_llseek,

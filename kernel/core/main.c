@@ -15,6 +15,7 @@
  *	map_bar.c	pieces of a BAR, for whoever owns the memory behind it
  *	map_domain.c	mappings in an importer's own IOMMU domain
  *	mmap.c		CPU mappings
+ *	watch.c		telling processes of changes of state
  *	chardev.c	/dev/barter
  *	debugfs.c	every buffer, for people
  */
@@ -34,13 +35,20 @@ static int __init barter_init(void)
 	ret = barter_interconnect_init();
 	if (ret)
 		return ret;
+	ret = barter_watch_init();
+	if (ret)
+		goto err_interconnect_exit;
 	ret = barter_chardev_init();
-	if (ret) {
-		barter_interconnect_exit();
-		return ret;
-	}
+	if (ret)
+		goto err_watch_exit;
 	barter_debugfs_init();
 	return 0;
+
+err_watch_exit:
+	barter_watch_exit();
+err_interconnect_exit:
+	barter_interconnect_exit();
+	return ret;
 }
 module_init(barter_init);
 
@@ -48,6 +56,7 @@ static void __exit barter_exit(void)
 {
 	barter_debugfs_exit();
 	barter_chardev_exit();
+	barter_watch_exit();
 	barter_interconnect_exit();
 }
 module_exit(barter_exit);

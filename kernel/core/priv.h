@@ -33,6 +33,7 @@
 
 struct dentry;
 struct dma_fence;
+struct eventfd_ctx;
 struct seq_file;
 struct vm_area_struct;
 
@@ -94,6 +95,11 @@ struct barter_buf {
 	struct dma_fence **fences;
 	unsigned int nr_fences;
 	bool drained;
+
+	bool watched;			/* dma_resv; never cleared */
+	struct list_head watchers;	/* barter_watch_lock, and @watch_round */
+	u32 watch_round;
+	struct work_struct watch_work;
 
 	struct list_head exp_node;	/* exp->list_lock */
 	struct barter_buf *parent;	/* and these */
@@ -227,6 +233,33 @@ void barter_sgt_unmap(struct barter_attach *ba, struct sg_table *sgt,
 /* mmap.c */
 int barter_buf_mmap(struct dma_buf *dmabuf, struct vm_area_struct *vma);
 void barter_buf_zap(struct barter_buf *buf);
+
+/**
+ * struct barter_client - private_data of an open /dev/barter
+ * @watchers: what it watches
+ * @nr_watchers: how many
+ * @last_watch: number of the last one that was made; all under barter_watch_lock
+ */
+struct barter_client {
+	struct list_head watchers;
+	unsigned int nr_watchers;
+	u64 last_watch;
+};
+
+/* watch.c */
+int barter_watch_init(void);
+void barter_watch_exit(void);
+void barter_watch_buf_init(struct barter_buf *buf);
+void barter_watch_buf_release(struct barter_buf *buf);
+void barter_watch_client_release(struct barter_client *client);
+int barter_watch_add(struct barter_client *client, struct barter_buf *buf,
+		     struct eventfd_ctx *eventfd, struct barter_watch *now,
+		     u64 *number);
+void barter_watch_undo(struct barter_client *client, u64 number);
+int barter_watch_remove(struct barter_client *client, struct barter_buf *buf,
+			const struct eventfd_ctx *eventfd,
+			struct barter_watch *now);
+void barter_watch_changed(struct barter_buf *buf);
 
 /* chardev.c */
 int barter_chardev_init(void);

@@ -150,6 +150,15 @@ static void barter_revoke_put_fences(struct barter_buf *buf)
 	buf->nr_fences = 0;
 }
 
+static void barter_revoke_state(struct barter_buf *buf, u32 state)
+{
+	dma_resv_assert_held(buf->dmabuf->resv);
+
+	buf->state = state;
+	buf->generation++;
+	barter_watch_changed(buf);
+}
+
 /* @own: reasons that are the buffer's alone from now on. */
 static void barter_revoke_mark(struct barter_buf *buf, u32 own)
 {
@@ -159,14 +168,12 @@ static void barter_revoke_mark(struct barter_buf *buf, u32 own)
 	if (buf->reasons & BARTER_REASONS_FINAL)
 		WRITE_ONCE(buf->final, true);
 	if (buf->state == BARTER_STATE_OK) {
-		buf->state = BARTER_STATE_REVOKING;
-		buf->generation++;
+		barter_revoke_state(buf, BARTER_STATE_REVOKING);
 		buf->drained = false;
 		barter_revoke_notify(buf);
 	} else if (!buf->drained && buf->state == BARTER_STATE_REVOKED) {
 		/* A killed revoke left it half way; they know already. */
-		buf->state = BARTER_STATE_REVOKING;
-		buf->generation++;
+		barter_revoke_state(buf, BARTER_STATE_REVOKING);
 	}
 	if (!buf->drained)
 		barter_revoke_fences(buf);
@@ -367,8 +374,7 @@ static void barter_revoke_settle(struct list_head *bufs, u32 own, bool done)
 		if (state == BARTER_STATE_DEAD)
 			buf->reasons &= ~BARTER_REASON_INTERRUPTED;
 		if (state != buf->state) {
-			buf->state = state;
-			buf->generation++;
+			barter_revoke_state(buf, state);
 			if (state == BARTER_STATE_OK)
 				barter_attach_restored(buf);
 		}

@@ -129,6 +129,18 @@ HOLDS(BARTER_IOC_SLICE == 0xba02);
 
 HOLDS(BARTER_IOC_INFO == 0xba00);
 HOLDS(BARTER_IOC_ROUTE == 0xba01);
+HOLDS(BARTER_IOC_WATCH == 0xba03);
+
+HOLDS(BARTER_WATCH_REMOVE == 0x1);
+HOLDS(BARTER_MAX_WATCHES == 1024);
+HOLDS(sizeof(struct barter_watch) == 32);
+AT(barter_watch, size, 0);
+AT(barter_watch, flags, 4);
+AT(barter_watch, dmabuf_fd, 8);
+AT(barter_watch, eventfd, 12);
+AT(barter_watch, out_generation, 16);
+AT(barter_watch, out_state, 24);
+AT(barter_watch, out_reasons, 28);
 
 HOLDS(BARTER_MAX_RANGES == 1048576);
 HOLDS(BARTER_MAX_OVERCOMMIT == 4);

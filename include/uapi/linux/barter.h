@@ -38,7 +38,10 @@
  *  EPERM       the caller may not do this
  *  EXDEV       DMA between the two devices has no permitted route
  *  ENOMEM      out of memory or over the caller's memory cgroup limit
- *  ENOSPC      no window of the device's mmap space is free for the buffer
+ *  ENOSPC      no window of the device's mmap space is free for the buffer, or
+ *              no more watches fit one open file
+ *  EEXIST      it is there already
+ *  ENOENT      there is none of that
  *  EINTR       a signal ended the wait; where a revoke waits, a fatal one
  *  EBUSY       somebody else has it
  */
@@ -430,8 +433,62 @@ struct barter_slice {
 	__u32 __reserved2;
 };
 
+/* BARTER_IOC_WATCH: end the watch instead of beginning it. */
+#define BARTER_WATCH_REMOVE	(1U << 0)
+
+/* Watches that hang on one open /dev/barter at most. */
+#define BARTER_MAX_WATCHES	1024
+
+/**
+ * struct barter_watch - BARTER_IOC_WATCH, hear of every change of a buffer's state
+ * @size: sizeof(struct barter_watch)
+ * @flags: BARTER_WATCH_REMOVE or 0
+ * @dmabuf_fd: the buffer
+ * @eventfd: an eventfd of any kind; its counter is increased by 1 for a signal
+ * @out_generation: as in struct barter_info, at this moment
+ * @out_state: BARTER_STATE_* at this moment
+ * @out_reasons: BARTER_REASON_* at this moment
+ *
+ * When a call without flags has returned, every change of state from
+ * @out_generation on is followed by a signal: BARTER_STATE_REVOKING as soon as
+ * a revoke has begun, the state that it ends in once nobody reaches the memory
+ * any more, and the end of the revoke. Changes that follow each other quickly may
+ * share a signal, never one that came before the last of them. So whoever has
+ * been woken reads the eventfd first and asks BARTER_IOC_INFO then: that shows
+ * how things stand, and out_generation how many changes there were. A signal
+ * without a change since is possible. BARTER_STATE_DEAD is the last change that
+ * there is.
+ *
+ * The signal comes from a worker of the kernel's, soon after the change; the
+ * operation that revokes does not wait for it. An eventfd that is full stays
+ * full, and waits for nobody.
+ *
+ * A watch belongs to the open file of /dev/barter that it was made on, and ends
+ * when that is closed for the last time (fork() and SCM_RIGHTS share it), by
+ * BARTER_WATCH_REMOVE on the same file with the same buffer and eventfd, or with
+ * the buffer. When the call that ends it has returned there is no signal any
+ * more. A watch holds the eventfd, also when all its fds are closed; it does not
+ * hold the buffer: when nobody else has that any more, the watch ends without a
+ * signal.
+ *
+ * Errors: EINVAL (also an fd that is no eventfd), EBADF, EFAULT, E2BIG, EBADFD
+ * (the state is BARTER_STATE_DEAD: nothing can come; only without flags), EEXIST
+ * (this file has the buffer watched with this eventfd already), ENOENT (with
+ * BARTER_WATCH_REMOVE: it has not), ENOSPC (BARTER_MAX_WATCHES), EINTR, ENOMEM.
+ */
+struct barter_watch {
+	__u32 size;
+	__u32 flags;
+	__s32 dmabuf_fd;
+	__s32 eventfd;
+	__aligned_u64 out_generation;
+	__u32 out_state;
+	__u32 out_reasons;
+};
+
 #define BARTER_IOC_INFO		_IO(BARTER_IOC_TYPE, 0x00)
 #define BARTER_IOC_ROUTE	_IO(BARTER_IOC_TYPE, 0x01)
 #define BARTER_IOC_SLICE	_IO(BARTER_IOC_TYPE, 0x02)
+#define BARTER_IOC_WATCH	_IO(BARTER_IOC_TYPE, 0x03)
 
 #endif /* _UAPI_LINUX_BARTER_H */
