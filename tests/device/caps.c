@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -20,6 +21,7 @@
 #include "lib/proc.h"
 #include "lib/tap.h"
 #include "lib/tester.h"
+#include "lib/watch.h"
 
 #define BAR	2
 #define MAX	BARTER_MAX_RANGES
@@ -222,6 +224,38 @@ static int charged_child(void *arg)
 	return back ? 0 : 13;
 }
 
+/* 40,960 watches of 64 bytes or more, with eventfds that were charged before. */
+static int watching_child(void *arg)
+{
+	struct rlimit most = { 65536, 65536 };
+	static int events[BARTER_MAX_WATCHES], files[40];
+	long long before, with, after;
+	bool back;
+	int fd;
+
+	(void)arg;
+	if (setrlimit(RLIMIT_NOFILE, &most) || put(GROUP "/cgroup.procs", "0"))
+		return 10;
+	fd = buf_export1(&big, BAR, 0, PAGE);
+	for (int i = 0; i < BARTER_MAX_WATCHES; i++)
+		events[i] = event_new();
+	for (int n = 0; n < 40; n++)
+		files[n] = watch_file();
+	before = charged();
+	for (int n = 0; n < 40; n++)
+		for (int i = 0; i < BARTER_MAX_WATCHES; i++)
+			if (watch_begin(files[n], fd, events[i], NULL))
+				return 11;
+	with = charged();
+	if (with - before < 2 * (long long)MIB)
+		return 12;
+	for (int n = 0; n < 40; n++)
+		close(files[n]);
+	WAIT_FOR(back, (after = charged()) - before < (long long)MIB, 10000);
+	close(fd);
+	return back ? 0 : 13;
+}
+
 static int limited_child(void *arg)
 {
 	struct export *local = request;
@@ -247,6 +281,7 @@ static void charged_to_the_caller(void)
 	}
 	is(in_child(charged_child, NULL, 30000), 0,
 	   "an export is charged, its release gives it back");
+	is(in_child(watching_child, NULL, 60000), 0, "so are watches");
 	scatter(MAX);
 	need(!put(GROUP "/memory.max", "8388608"), "a limit of 8 MiB");
 	put(GROUP "/memory.swap.max", "0");

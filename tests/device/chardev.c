@@ -2,13 +2,14 @@
 /*
  * Copyright (c) 2026 the barter developers
  *
- * /dev/barter: info and route, each errno, each size, also for 32-bit callers.
+ * /dev/barter: info, route and watch, each errno, each size, also for 32-bit callers.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -18,10 +19,31 @@
 
 static int buf = -1;
 static int ctl = -1;
+static int event = -1;
 
 static int call(unsigned long nr, const void *arg)
 {
 	return ioctl(ctl, nr, arg) ? -errno : 0;
+}
+
+static struct barter_watch watch_request(void)
+{
+	struct barter_watch w;
+
+	memset(&w, 0xff, sizeof(w));
+	w.size = sizeof(w);
+	w.flags = 0;
+	w.dmabuf_fd = buf;
+	w.eventfd = event;
+	return w;
+}
+
+static int watch_end(void)
+{
+	struct barter_watch w = watch_request();
+
+	w.flags = BARTER_WATCH_REMOVE;
+	return call(BARTER_IOC_WATCH, &w);
 }
 
 static struct barter_info info_request(void)
@@ -118,6 +140,14 @@ static void info_ranges(void)
 		 "a bad pointer that is not needed");
 }
 
+/* One that can be made again: a watch is there only once. */
+static int good_call(unsigned long nr, const void *arg)
+{
+	int ret = call(nr, arg);
+
+	return ret || nr != BARTER_IOC_WATCH ? ret : watch_end();
+}
+
 /*
  * Each call at every size below and above its own. @first is what it had in the
  * first release: from there on what a caller does not know counts as zero.
@@ -143,7 +173,7 @@ static void sizes(unsigned long nr, const void *good, uint32_t first, uint32_t s
 		memcpy(big, good, size);
 		memset(big + n, 0xff, size - n);
 		head[0] = n;
-		if (call(nr, big) || big[n] != 0xff) {
+		if (good_call(nr, big) || big[n] != 0xff) {
 			diag("size %u fails, or more than that is written", n);
 			wrong = true;
 		}
@@ -155,7 +185,7 @@ static void sizes(unsigned long nr, const void *good, uint32_t first, uint32_t s
 		memset(big, 0, 3 * PAGE);
 		memcpy(big, good, size);
 		head[0] = n;
-		is_errno(call(nr, big), 0, "size %u with a tail of zeroes", n);
+		is_errno(good_call(nr, big), 0, "size %u with a tail of zeroes", n);
 		if (n == size)
 			continue;
 		memcpy(big, good, size);
@@ -253,16 +283,108 @@ static void route_pointers(void)
 	pointers(BARTER_IOC_ROUTE, &r, sizeof(r));
 }
 
+static void watch_answer(void)
+{
+	struct barter_info info = info_request();
+	struct barter_watch w = watch_request();
+
+	is_errno(call(BARTER_IOC_INFO, &info), 0, "info");
+	is_errno(call(BARTER_IOC_WATCH, &w), 0, "watch");
+	is(w.out_generation, info.out_generation, "generation");
+	is(w.out_state, BARTER_STATE_OK, "state");
+	is(w.out_reasons, 0, "reasons");
+	w.flags = BARTER_WATCH_REMOVE;
+	w.out_generation = w.out_state = w.out_reasons = 99;
+	is_errno(call(BARTER_IOC_WATCH, &w), 0, "remove");
+	is(w.out_generation, info.out_generation, "generation");
+	is(w.out_state, BARTER_STATE_OK, "state");
+	is(w.out_reasons, 0, "reasons");
+	is_errno(call(BARTER_IOC_WATCH, &w), ENOENT, "remove again");
+}
+
+static void watch_sizes(void)
+{
+	struct barter_watch w = watch_request();
+
+	sizes(BARTER_IOC_WATCH, &w, sizeof(w), sizeof(w));
+}
+
+static void watch_refusals(void)
+{
+	int file = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	struct barter_watch w;
+
+	for (unsigned int bit = 1; bit < 32; bit++) {
+		w = watch_request();
+		w.flags = 1u << bit;
+		is_errno(call(BARTER_IOC_WATCH, &w), EINVAL, "flags bit %u", bit);
+		w.flags |= BARTER_WATCH_REMOVE;
+		is_errno(call(BARTER_IOC_WATCH, &w), EINVAL, "remove, flags bit %u",
+			 bit);
+	}
+	for (uint32_t flags = 0; flags <= BARTER_WATCH_REMOVE; flags++) {
+		static const int none[] = { -1, 1 << 20 };
+		const int wrong[] = { file, ctl, mem.fd };
+
+		for (int i = 0; i < 2; i++) {
+			w = watch_request();
+			w.flags = flags;
+			w.dmabuf_fd = none[i];
+			is_errno(call(BARTER_IOC_WATCH, &w), EBADF, "buffer %d",
+				 none[i]);
+			w = watch_request();
+			w.flags = flags;
+			w.eventfd = none[i];
+			is_errno(call(BARTER_IOC_WATCH, &w), EBADF, "eventfd %d",
+				 none[i]);
+		}
+		for (int i = 0; i < 3; i++) {
+			w = watch_request();
+			w.flags = flags;
+			w.dmabuf_fd = wrong[i];
+			is_errno(call(BARTER_IOC_WATCH, &w), EINVAL,
+				 "wrong kind of buffer, %d", i);
+			w = watch_request();
+			w.flags = flags;
+			w.eventfd = wrong[i];
+			is_errno(call(BARTER_IOC_WATCH, &w), EINVAL,
+				 "wrong kind of eventfd, %d", i);
+		}
+		w = watch_request();
+		w.flags = flags;
+		w.dmabuf_fd = event;
+		is_errno(call(BARTER_IOC_WATCH, &w), EINVAL, "eventfd as buffer");
+		w = watch_request();
+		w.flags = flags;
+		w.eventfd = buf;
+		is_errno(call(BARTER_IOC_WATCH, &w), EINVAL, "buffer as eventfd");
+	}
+	is_errno(watch_end(), ENOENT, "none of these has begun a watch");
+	close(file);
+}
+
+static void watch_pointers(void)
+{
+	struct barter_watch w = watch_request();
+
+	pointers(BARTER_IOC_WATCH, &w, sizeof(w));
+	is_errno(watch_end(), ENOENT,
+		 "an answer that cannot be written leaves no watch");
+}
+
 static void foreign_dmabuf(void)
 {
 	struct barter_info info = info_request();
 	struct barter_route r = route_request(mem.bdf);
+	struct barter_watch w = watch_request();
 	int fd = tester_foreign();
 
 	need(fd >= 0, "a dma-buf of another exporter");
 	info.dmabuf_fd = r.dmabuf_fd = fd;
 	is_errno(call(BARTER_IOC_INFO, &info), EINVAL, "info");
 	is_errno(call(BARTER_IOC_ROUTE, &r), EINVAL, "route");
+	w.dmabuf_fd = fd;
+	is_errno(call(BARTER_IOC_WATCH, &w), EINVAL, "watch");
 	close(fd);
 }
 
@@ -274,6 +396,8 @@ static void unknown_calls(void)
 	for (unsigned int nr = 3; nr < 256; nr++) {
 		unsigned long c = _IO(BARTER_IOC_TYPE, nr);
 
+		if (c == BARTER_IOC_WATCH)
+			continue;
 		memset(zero, 0, sizeof(zero));
 		*(uint32_t *)zero = sizeof(zero);
 		if (ioctl(ctl, c, zero) != -1 || errno != ENOTTY) {
@@ -281,7 +405,7 @@ static void unknown_calls(void)
 			wrong = true;
 		}
 	}
-	ok(!wrong, "numbers 3..255 are ENOTTY");
+	ok(!wrong, "all other numbers to 255 are ENOTTY");
 	is_errno(call(_IO(0xBB, 0), zero), ENOTTY, "another type");
 	is_errno(call(_IOWR(BARTER_IOC_TYPE, 0, int), zero), ENOTTY,
 		 "another direction and size");
@@ -385,6 +509,7 @@ static void route_refusals(void)
 static int as_nobody(void *arg)
 {
 	struct barter_route r = route_request(mem.bdf);
+	struct barter_watch w = watch_request();
 	struct barter_info info = info_request();
 
 	(void)arg;
@@ -406,13 +531,15 @@ static int as_nobody(void *arg)
 		return 14;
 	r.flags = BARTER_ROUTE_F_DEVICE_FD;
 	r.dmabuf_fd = buf;
-	return call(BARTER_IOC_ROUTE, &r) ? 15 : 0;
+	if (call(BARTER_IOC_ROUTE, &r))
+		return 15;
+	return call(BARTER_IOC_WATCH, &w) || watch_end() ? 16 : 0;
 }
 
 static void without_privilege(void)
 {
 	is(in_child(as_nobody, NULL, 10000), 0,
-	   "info and device fd work, addresses are EPERM");
+	   "info, watch and device fd work, addresses are EPERM");
 }
 
 #ifdef __x86_64__
@@ -441,6 +568,7 @@ static void callers_of_32_bits(void)
 	struct {
 		struct barter_info info;
 		struct barter_route route;
+		struct barter_watch watch;
 		struct barter_range ranges[2];
 		uint8_t export[64];
 	} *low = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
@@ -467,6 +595,11 @@ static void callers_of_32_bits(void)
 	low->route = route_request(mem.bdf);
 	is_errno(ioctl32(ctl, BARTER_IOC_ROUTE, &low->route), 0, "route");
 	is(low->route.out_route, BARTER_ROUTE_BUS, "the route is the same");
+	low->watch = watch_request();
+	is_errno(ioctl32(ctl, BARTER_IOC_WATCH, &low->watch), 0, "watch");
+	is(low->watch.out_generation, info.out_generation,
+	   "the generation is the same");
+	is_errno(watch_end(), 0, "its end, 64 bits");
 	memcpy(low->export, e, sizeof(*e) + sizeof(range));
 	fd = ioctl32(mem.fd, VFIO_DEVICE_FEATURE, low->export);
 	is_errno(fd, 0, "export");
@@ -482,11 +615,14 @@ static void every_open_mode(void)
 	static const int modes[] = { O_RDONLY, O_WRONLY, O_RDWR };
 
 	for (int i = 0; i < 3; i++) {
+		struct barter_watch w = watch_request();
 		struct barter_info info = info_request();
 		int fd = open("/dev/barter", modes[i] | O_CLOEXEC);
 
-		if (is_errno(fd, 0, "open with mode %d", modes[i]))
+		if (is_errno(fd, 0, "open with mode %d", modes[i])) {
 			is(ioctl(fd, BARTER_IOC_INFO, &info), 0, "info");
+			is(ioctl(fd, BARTER_IOC_WATCH, &w), 0, "watch");
+		}
 		close(fd);
 	}
 }
@@ -499,6 +635,7 @@ int main(void)
 
 	fixture_open();
 	ctl = barter_fd();
+	event = eventfd(0, EFD_CLOEXEC);
 	buf = buf_export(&mem, BAR, r, 3);
 	if (buf < 0)
 		tap_bail("export: %s", strerror(-buf));
@@ -512,6 +649,10 @@ int main(void)
 	CASE(route_sizes);
 	CASE(route_refusals);
 	CASE(route_pointers);
+	CASE(watch_answer);
+	CASE(watch_sizes);
+	CASE(watch_refusals);
+	CASE(watch_pointers);
 	CASE(foreign_dmabuf);
 	CASE(unknown_calls);
 	CASE(without_privilege);

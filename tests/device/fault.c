@@ -22,6 +22,7 @@
 #include "lib/lend.h"
 #include "lib/slice.h"
 #include "lib/tester.h"
+#include "lib/watch.h"
 
 #define RW		(PROT_READ | PROT_WRITE)
 /* An address far from all others: no page table is there. */
@@ -200,6 +201,78 @@ static int call_debugfs(void)
 	ret = read(got, text, sizeof(text)) < 0 ? -errno : 0;
 	close(got);
 	return ret;
+}
+
+static int watch_ctl, watch_event;
+
+static int call_watch(void)
+{
+	return watch_begin(watch_ctl, lent, watch_event, NULL);
+}
+
+static bool whole_watch(int ret)
+{
+	(void)ret;
+	return !watch_end(watch_ctl, lent, watch_event);
+}
+
+static void watched(void)
+{
+	event_take(watch_event, 0);
+	if (call_watch())
+		tap_bail("no watch to end");
+}
+
+static int call_unwatch(void)
+{
+	return watch_end(watch_ctl, lent, watch_event);
+}
+
+static bool whole_unwatch(int ret)
+{
+	(void)ret;
+	return watch_end(watch_ctl, lent, watch_event) == -ENOENT;
+}
+
+static void unwatched(void)
+{
+	watch_end(watch_ctl, lent, watch_event);
+}
+
+static int call_blink(void)
+{
+	return dev_set_memory(&mem, false) ?: dev_set_memory(&mem, true);
+}
+
+/* Told without any memory. */
+static bool whole_blink(int ret)
+{
+	(void)ret;
+	return buf_state(lent) == BARTER_STATE_OK &&
+		watch_follow(lent, watch_event, buf_generation(lent), 10000, NULL);
+}
+
+static void watches(void)
+{
+	const struct fault_call calls[] = {
+		{ .name = "watch", .call = call_watch, .whole = whole_watch,
+		  .least = 1, .fails = 1 },
+		{ .name = "end of a watch", .before = watched,
+		  .call = call_unwatch, .whole = whole_unwatch,
+		  .after = unwatched },
+		{ .name = "revoke and restore of what is watched",
+		  .before = watched, .call = call_blink, .whole = whole_blink,
+		  .after = unwatched, .moves = true },
+	};
+
+	lend();
+	watch_ctl = watch_file();
+	watch_event = event_new();
+	for (unsigned int i = 0; i < sizeof(calls) / sizeof(*calls); i++)
+		fault_sweep(&calls[i]);
+	close(watch_event);
+	close(watch_ctl);
+	lend_close();
 }
 
 static void questions(void)
@@ -539,6 +612,7 @@ int main(void)
 	CASE_LIMIT(probes, 60);
 	CASE_LIMIT(questions, 60);
 	CASE_LIMIT(slices, 60);
+	CASE_LIMIT(watches, 60);
 	CASE_LIMIT(mmaps, 120);
 	CASE_LIMIT(closing, 60);
 	CASE_LIMIT(page_faults, 60);

@@ -13,6 +13,7 @@
 #include <linux/types.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -286,6 +287,46 @@ static long c_route_well(struct thread *t, const uint64_t *a)
 	return RESULT(ioctl(fd_get(a[0]), BARTER_IOC_ROUTE, &arg));
 }
 
+/* Mostly an eventfd: of its own, so that not all wait for one that is full. */
+static long c_watch(struct thread *t, const uint64_t *a)
+{
+	int own = a[4] % 4 ? eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK |
+				     (a[4] & 4 ? EFD_SEMAPHORE : 0)) : -1;
+	struct barter_watch arg = {
+		.size = (uint32_t)size_of(a[2], sizeof(arg)),
+		.flags = (uint32_t)a[3],
+		.dmabuf_fd = fd_get(a[1]),
+		.eventfd = own >= 0 ? own : fd_get(a[5]),
+	};
+	uint64_t most = UINT64_MAX - 1;
+	long ret;
+
+	if (own >= 0 && a[4] & 8 && write(own, &most, sizeof(most)) < 0)
+		return -errno;
+	ret = RESULT(ioctl(fd_get(a[0]), BARTER_IOC_WATCH,
+			   place(t, a[6], &arg, sizeof(arg))));
+	if (own >= 0)
+		close(own);
+	return ret;
+}
+
+/* Begun and ended with an eventfd that all have. */
+static long c_watch_well(struct thread *t, const uint64_t *a)
+{
+	static int event = -1;
+	struct barter_watch arg = {
+		.size = sizeof(arg), .flags = a[2] & BARTER_WATCH_REMOVE,
+		.dmabuf_fd = fd_get(a[1]),
+	};
+
+	(void)t;
+	/* Two threads may both make one: that is one more. */
+	if (event < 0)
+		event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	arg.eventfd = event;
+	return RESULT(ioctl(fd_get(a[0]), BARTER_IOC_WATCH, &arg));
+}
+
 static long c_debugfs(struct thread *t, const uint64_t *a)
 {
 	static const char *const files[] = {
@@ -524,6 +565,9 @@ const struct call_type buf_calls[] = {
 	{ "slice", c_slice, 12, { A_BARTER, A_BUF, A_SIZE, A_FLAGS, A_OFFSET,
 				  A_LENGTH, A_PTR, A_SMALL } },
 	{ "slice_well", c_slice_well, 24, { A_BARTER, A_BUF, A_SMALL, A_SMALL } },
+	{ "watch", c_watch, 14, { A_BARTER, A_BUF, A_SIZE, A_FLAGS, A_SMALL,
+				  A_OTHER, A_PTR } },
+	{ "watch_well", c_watch_well, 12, { A_BARTER, A_BUF, A_SMALL } },
 	{ "debugfs", c_debugfs, 3, { A_SMALL, A_LENGTH } },
 	{ "allow", c_allow, 1, { A_SMALL } },
 	{ "edu", c_edu, 8, { A_WHICH } },

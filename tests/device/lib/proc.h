@@ -45,6 +45,10 @@ void log_open(struct log *log);
 bool log_wait(struct log *log, const char *text, const char *text2, int ms);
 void log_close(struct log *log);
 
+/* Hand an fd over through a Unix socket; take one, or -1. */
+bool fd_send(int socket, int fd);
+int fd_receive(int socket);
+
 int count_fds(void);
 /* Of the kernel, not of this program. */
 bool kernel_has_32_bits(void);
