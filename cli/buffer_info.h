@@ -2,7 +2,7 @@
 /*
  * Copyright (c) 2026 the barter developers
  *
- * How a buffer stands, for info and export.
+ * How a buffer is named and how it stands, for info, watch and export.
  */
 #ifndef BARTER_BUFFER_INFO_H
 #define BARTER_BUFFER_INFO_H
@@ -18,6 +18,11 @@ struct buffer_info {
 	struct barter_importer_info importers[BARTER_MAX_INFO_IMPORTERS];
 };
 
+/*
+ * Turn FD or PID:FD into an fd of this process; EXIT_FAILED or EXIT_USAGE after
+ * complaining.
+ */
+int buffer_fd(const struct command *command, const char *text, int *fd);
 /* Ask /dev/barter, unless the buffer is native; EXIT_FAILED after complaining about @name. */
 int buffer_info_get(const char *name, int fd, struct buffer_info *buffer);
 void buffer_info_free(struct buffer_info *buffer);

@@ -77,6 +77,18 @@ const struct command commands[] = {
 "  --json  for programs\n",
 		.run = run_info,
 	}, {
+		.name = "watch",
+		.arguments = "[--json] FD | PID:FD",
+		.summary = "print each change of a buffer's state, until it is dead",
+		.help =
+"The first line is how the buffer stands. FD and PID:FD are as for \"barter\n"
+"info\". Changes that follow each other more quickly than they can be printed\n"
+"share a line, which says how many they were. Ends when the buffer is dead\n"
+"(exit status 0) or by a signal.\n\n"
+"  --json  for programs: an object for each change, one on each line\n\n"
+"Example: barter export 01:00.0 2 0+64K -- sh -c 'barter watch $BARTER_FD'\n",
+		.run = run_watch,
+	}, {
 		.name = "topo",
 		.arguments = "[--json | --dot | --svg] [-o FILE] "
 			     "[--importer BDF]... [--exporter BDF]...",

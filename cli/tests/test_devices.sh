@@ -62,6 +62,9 @@ ok "options may follow operands, same error" err_has "is no dma-buf"
 ok "info of a file" run 1 info 0
 ok "info of a process that is not there" run 1 info 2147483000:3
 ok "info of a process that is not there, said" err_has "no such process"
+ok "watch of a file" run 1 watch 0
+ok "watch of a process that is not there" run 1 watch 2147483000:3
+ok "watch of a process that is not there, said" err_has "no such process"
 
 # /dev/barter is a plain file: the tree is drawn, routes are not known.
 for way in "" --json --dot --svg; do

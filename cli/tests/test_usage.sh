@@ -41,6 +41,12 @@ wrong info 1:
 wrong info :3
 wrong info 0:3
 wrong info 3 4
+wrong watch
+wrong watch x
+wrong watch 1:
+wrong watch 0:3
+wrong watch 3 4
+wrong watch --all 3
 wrong topo --json --svg
 wrong topo -o
 wrong topo --importer nonsense
@@ -94,10 +100,10 @@ ok "--version names META's version" run 0 --version
 ok "--version says $(sed -n 's/^VERSION=//p' "$root/META")" \
 	out_has "barter $(sed -n 's/^VERSION=//p' "$root/META")"
 ok "help" run 0 help
-for command in list doctor bind unbind export info topo peek poke scanout vend borrow; do
+for command in list doctor bind unbind export info watch topo peek poke scanout vend borrow; do
 	ok "help names $command" out_has "  $command"
 done
-for command in list doctor bind unbind export info topo peek poke scanout vend borrow; do
+for command in list doctor bind unbind export info watch topo peek poke scanout vend borrow; do
 	ok "help $command" run 0 help "$command"
 	ok "help $command shows its usage" out_has "usage: barter $command"
 	ok "$command --help is the same" run 0 "$command" --help

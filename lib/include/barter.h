@@ -590,6 +590,76 @@ struct barter_cut {
  */
 int barter_buffer_slice(int control, const struct barter_cut *cut, int *fd);
 
+/* ---- Watches: hear of every revoke and restore ------------------------- */
+
+/**
+ * struct barter_watcher - a watched buffer; opaque
+ */
+struct barter_watcher;
+
+/**
+ * struct barter_change - how a buffer stands since its last change
+ * @generation: how often its state has changed since the export
+ * @changes: of these, how many came since the change that was told last. More
+ *	than 1: it was taken back, or came back, in between
+ * @state: BARTER_STATE_*
+ * @reasons: BARTER_REASON_* bits
+ */
+struct barter_change {
+	uint64_t generation;
+	uint64_t changes;
+	uint32_t state;
+	uint32_t reasons;
+};
+
+/**
+ * barter_watch_open() - watch a buffer
+ * @control: fd of /dev/barter, or -1; at most BARTER_MAX_WATCHES watches hang on
+ *	one that is given. The caller may close its own
+ * @fd: the buffer. The handle keeps a copy of it
+ * @now: where the state of this moment goes (@changes is 0); may be NULL
+ * @watcher: where the handle goes; barter_watch_close() releases it
+ *
+ * Every change after @now is told by barter_watch_read().
+ *
+ * Return: 0, -EBADFD (the buffer is dead: nothing will change), -EINVAL (not a
+ * barter dma-buf), -EBADF, -ENOSPC (@control has too many watches), -ENOENT
+ * (barter.ko is not loaded), -EACCES, -EMFILE, -ENOMEM, -EINTR, -ENOTTY (the
+ * loaded barter.ko has no watches).
+ */
+int barter_watch_open(int control, int fd, struct barter_change *now,
+		      struct barter_watcher **watcher);
+
+/**
+ * barter_watch_fd() - what to poll
+ * @watcher: handle
+ *
+ * The fd is readable when barter_watch_read() may have something to tell.
+ *
+ * Return: the fd; the handle keeps owning it.
+ */
+int barter_watch_fd(const struct barter_watcher *watcher);
+
+/**
+ * barter_watch_read() - the change since the last time, if there is one
+ * @watcher: handle
+ * @change: where it goes
+ *
+ * Never sleeps. Changes that follow each other quickly are told as one: @state is
+ * that of now, @changes says how many there were. After BARTER_STATE_DEAD there
+ * is none.
+ *
+ * Return: 0, -EAGAIN (none), -EINTR.
+ */
+int barter_watch_read(struct barter_watcher *watcher,
+		      struct barter_change *change);
+
+/**
+ * barter_watch_close() - end a watch
+ * @watcher: handle, or NULL; invalid afterwards
+ */
+void barter_watch_close(struct barter_watcher *watcher);
+
 /* ---- Routes ----------------------------------------------------------- */
 
 /**

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -367,6 +368,78 @@ static void slices(struct barter_device *device, struct barter_device *other)
 	close(fd);
 }
 
+/* Is there something to read within 10 s? */
+static int is_signalled(struct barter_watcher *watcher)
+{
+	struct pollfd fd = { .fd = barter_watch_fd(watcher), .events = POLLIN };
+
+	return poll(&fd, 1, 10000) == 1;
+}
+
+/* Read changes until one of that generation comes; all of them, counted. */
+static long long follow(struct barter_watcher *watcher, uint64_t generation,
+			struct barter_change *change)
+{
+	long long changes = 0;
+	int ret;
+
+	do {
+		if (!is_signalled(watcher))
+			return -ETIMEDOUT;
+		ret = barter_watch_read(watcher, change);
+		if (!ret)
+			changes += (long long)change->changes;
+	} while (ret == -EAGAIN || (!ret && change->generation < generation));
+	return ret ? ret : changes;
+}
+
+static void watches(struct barter_device *device)
+{
+	struct barter_range range = { 0, 4096 };
+	struct barter_export what = {
+		.size = sizeof(what), .bar = 2, .open_flags = O_RDWR,
+		.nr_ranges = 1, .ranges = &range,
+	};
+	struct barter_change now = { .generation = 77 }, change = { 0 };
+	struct barter_watcher *watcher = NULL, *second;
+	int fd, control;
+
+	is(barter_device_export(device, &what, &fd), 0, "export");
+	is(barter_watch_open(-1, 0, &now, &watcher), -EINVAL,
+	   "watch of another file");
+	is(barter_watch_open(-1, 987, &now, &watcher), -EBADF, "watch of no file");
+	is(barter_watch_open(0, fd, &now, &watcher), -ENOTTY,
+	   "watch on what is not /dev/barter");
+	is(!watcher && now.generation == 77, 1, "leaves all alone");
+	is(barter_control_open(&control), 0, "control");
+	is(barter_watch_open(control, fd, &now, &watcher), 0, "watch");
+	is(barter_watch_open(control, fd, NULL, &second), 0, "another");
+	close(control);
+	close(fd);
+	is(now.state, BARTER_STATE_OK, "state");
+	is((long long)now.changes, 0, "no changes yet");
+	is(fcntl(barter_watch_fd(watcher), F_GETFD), FD_CLOEXEC,
+	   "its fd is close-on-exec");
+	is(barter_watch_read(watcher, &change), -EAGAIN, "nothing to read");
+	is(barter_device_set_memory(device, 0), 0, "memory off");
+	is(follow(watcher, now.generation + 2, &change), 2, "two changes");
+	is(change.state, BARTER_STATE_REVOKED, "revoked");
+	is(change.reasons, BARTER_REASON_MEMORY, "because of memory");
+	is(barter_watch_read(watcher, &change), -EAGAIN, "told once");
+	is(barter_device_set_memory(device, 1), 0, "memory on");
+	is(follow(watcher, now.generation + 3, &change), 1, "one change");
+	is(change.state, BARTER_STATE_OK, "ok");
+	is(follow(second, now.generation + 3, &change), 3,
+	   "three for who has not looked");
+	barter_watch_close(second);
+	is(barter_device_reset(device), shared ? -EINVAL : 0, "reset");
+	barter_device_close(device);
+	follow(watcher, now.generation + (shared ? 5 : 8), &change);
+	is(change.state, BARTER_STATE_DEAD, "dead");
+	barter_watch_close(watcher);
+	barter_watch_close(NULL);
+}
+
 static void routes(void)
 {
 	struct barter_route route = { .out_route = 77 };
@@ -407,6 +480,7 @@ int main(int argc, char **argv)
 	slices(device, other);
 	barter_device_close(other);
 	buffers(device);
+	watches(open_or_die(first_bdf, BARTER_OPEN_MEMORY));
 	routes();
 	printf("1..%d\n", tests);
 	return bad ? 1 : 0;
