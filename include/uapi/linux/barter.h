@@ -457,7 +457,7 @@ struct barter_slice {
  * been woken reads the eventfd first and asks BARTER_IOC_INFO then: that shows
  * how things stand, and out_generation how many changes there were. A signal
  * without a change since is possible. BARTER_STATE_DEAD is the last change that
- * there is.
+ * there is. Other reasons for the same state are none.
  *
  * The signal comes from a worker of the kernel's, soon after the change; the
  * operation that revokes does not wait for it. An eventfd that is full stays
