@@ -21,6 +21,7 @@
 
 #include "lib/cause.h"
 #include "lib/fixture.h"
+#include "lib/slice.h"
 #include "lib/tester.h"
 #include "lib/watch.h"
 
@@ -95,6 +96,8 @@ static void dead_and_silent(const char *how)
 	struct barter_watch now;
 
 	is(buf_state(buf), BARTER_STATE_DEAD, "%s: DEAD", how);
+	/* What was told already may be told once more. */
+	event_take(event, QUIET);
 	is(event_take(event, QUIET), 0, "%s: silence", how);
 	is_errno(blink(), 0, "%s: the device's memory off and on", how);
 	is(event_take(event, QUIET), 0, "%s: a dead buffer never signals again",
@@ -152,6 +155,40 @@ static void unbound(void)
 	is_errno(pci_bind(mem.bdf, pci_lender()), 0, "bind again");
 	fixture_open();
 	dead_and_silent("unbound");
+}
+
+/* One buffer and its slices: they are told, nobody else. */
+static void ended_alone(void)
+{
+	int slice, slice_event = event_new(), other, other_event = event_new();
+	uint64_t generation, slice_generation;
+
+	if (!start())
+		return;
+	slice = slice1(buf, PAGE, PAGE);
+	other = buf_export1(&mem, BAR, 0, MIB);
+	generation = buf_generation(buf);
+	slice_generation = buf_generation(slice);
+	is_errno(watch_begin(file, buf, event, NULL), 0, "watch a buffer");
+	is_errno(watch_begin(file, slice, slice_event, NULL), 0, "its slice");
+	is_errno(watch_begin(file, other, other_event, NULL), 0, "and another");
+	is_errno(blink(), 0, "memory off and on");
+	ok(watch_follow(slice, slice_event, slice_generation + 3, LONG, NULL),
+	   "a slice is told what happens to its device");
+	ok(watch_follow(other, other_event, buf_generation(other), LONG, NULL),
+	   "so is the other");
+	event_take(other_event, QUIET);
+	is_errno(buf_end(&mem, buf), 0, "end the buffer");
+	ok(watch_follow(buf, event, generation + 5, LONG, NULL), "it is told");
+	ok(watch_follow(slice, slice_event, slice_generation + 5, LONG, NULL),
+	   "so is its slice");
+	is(buf_state(slice), BARTER_STATE_DEAD, "which is DEAD too");
+	is(event_take(other_event, QUIET), 0, "the other is not concerned");
+	close(slice);
+	close(slice_event);
+	close(other);
+	close(other_event);
+	dead_and_silent("ended");
 }
 
 static void born_revoked(void)
@@ -756,6 +793,7 @@ int main(void)
 	CASE_LIMIT(each_cause, 120);
 	CASE(closed);
 	CASE(unbound);
+	CASE(ended_alone);
 	CASE(born_revoked);
 	CASE(revoking_and_revoked);
 	CASE(changes_that_follow_quickly);
