@@ -117,8 +117,9 @@ int run_watch(const struct command *command, int argc, char **argv)
 		return failed(name, "is not open; pass the number of an fd that this process inherits, or PID:FD");
 	if (ret == -EINVAL)
 		return failed(name, "is no buffer of barter's, and cannot be watched");
+	/* As other questions to /dev/barter say it. */
 	if (ret)
-		return failed_control(name, ret);
+		return failed_control(name, ret == -EOPNOTSUPP ? -ENOTTY : ret);
 	status = follow(name, watcher, &change, json);
 	barter_watch_close(watcher);
 	return status;

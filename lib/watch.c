@@ -34,7 +34,9 @@ static int watch_call(const struct barter_watcher *watcher, uint32_t flags,
 		.dmabuf_fd = watcher->dmabuf,
 		.eventfd = watcher->event,
 	};
-	return ioctl(watcher->control, BARTER_IOC_WATCH, request) ? -errno : 0;
+	if (!ioctl(watcher->control, BARTER_IOC_WATCH, request))
+		return 0;
+	return errno == ENOTTY ? -EOPNOTSUPP : -errno;
 }
 
 static void watcher_free(struct barter_watcher *watcher)
