@@ -325,7 +325,8 @@ struct barter_interconnect {
  * @nr_offers: how many, 1 to BARTER_MAX_OFFERS
  * @restored: may be NULL. Called after the end of a revoke, from a work item with
  *	no lock held, possibly late: then a map may fail again. Like the callback
- *	that says let go it may come before the attach call has returned. Not called
+ *	that says let go it may come before the attach call has returned. What it
+ *	allocates is charged to no memory cgroup, unless it names one. Not called
  *	any more once dma_buf_detach() has returned, which waits for it; so it must
  *	not detach, nor take a lock that is held around a detach.
  */

@@ -16,6 +16,7 @@
 #include "lib/host.h"
 #include "lib/pf.h"
 #include "lib/tester.h"
+#include "lib/typed.h"
 
 #define LENGTH(array)	(sizeof(array) / sizeof(*(array)))
 #define BIG		0xffffffffffffffffull
@@ -407,6 +408,61 @@ static void other_functions(void)
 	close(fd);
 }
 
+/* Any function may be vouched for: this one's memory is BAR 0. */
+static void other_bars(void)
+{
+	const char *edu = getenv("VM_EDU");
+	char text[160];
+	int e, fd;
+
+	need(edu, "there is an edu");
+	e = exporter_of_bdf(edu, NULL, 0);
+	need(e >= 0, "it lends");
+	fd = exporter_lend1(e, 0, 0, PAGE);
+	need(fd >= 0, "a page of its BAR 0");
+	is_errno(try(fd), EOPNOTSUPP, "nobody vouches for it");
+	snprintf(text, sizeof(text), "%s=%s", edu, pf_bdf);
+	is_errno(pf_pairs(text), 0, "vouch for it");
+	snprintf(text, sizeof(text), "%s@0+4K", edu);
+	is_errno(pf_shares(text), 0, "and say where its memory is");
+	is_errno(try(fd), ENXIO, "another BAR than the VF's memory");
+	close(fd);
+	close(e);
+	pf_usual();
+}
+
+static void overlaps(void)
+{
+	static const struct {
+		const char *first, *second;
+		int error;
+	} cases[] = {
+		{ "8M+8M", "16M+8M", 0 },
+		{ "16M+8M", "8M+8M", 0 },
+		{ "8M+8M", "16777215+8M", EADDRINUSE },
+		{ "8M+8M", "0+8388609", EADDRINUSE },
+		{ "8M+8M", "9M+1", EADDRINUSE },
+		{ "9M+1", "8M+8M", EADDRINUSE },
+		{ "8M+8M", "8M+8M", EADDRINUSE },
+		{ "0xfffffffffffff000+4095", "0+4K", 0 },
+	};
+	const char *allow = "/sys/module/barter_pf/parameters/vfs_overlap";
+	char text[160];
+
+	for (int allowed = 0; allowed < 2; allowed++) {
+		is_errno(sysfs_write(allowed ? "1" : "0", allow), 0,
+			 "they may%s overlap", allowed ? "" : " not");
+		for (unsigned int i = 0; i < LENGTH(cases); i++) {
+			snprintf(text, sizeof(text), "%s@%s,%s@%s", vf_bdf,
+				 cases[i].first, other_bdf, cases[i].second);
+			is_errno(pf_shares(text), allowed ? 0 : cases[i].error,
+				 "%s and %s", cases[i].first, cases[i].second);
+		}
+	}
+	is_errno(sysfs_write("0", allow), 0, "they may not");
+	pf_usual();
+}
+
 static void shares(void)
 {
 	static const struct {
@@ -474,13 +530,13 @@ static void parameter(void)
 		is_errno(pf_shares(wrong[i]), EINVAL, "\"%s\"", wrong[i]);
 	is_errno(pf_shares("0000:02:00.0@8M+8M,0000:02:00.0@0+8M"), EEXIST, "one VF twice");
 	for (int i = 0; i < 33; i++)
-		n += snprintf(text + n, sizeof(text) - (size_t)n, "%s0000:%02x:00.0@0+4K",
-			      i ? "," : "", i);
+		n += snprintf(text + n, sizeof(text) - (size_t)n, "%s0000:%02x:00.0@%uM+4K",
+			      i ? "," : "", i, 10 + i);
 	is_errno(pf_shares(text), E2BIG, "33 VFs");
 	sysfs_read(now, sizeof(now), "/sys/module/barter_pf/parameters/vfs");
 	is(strcmp(was, now), 0, "nothing was changed");
 	is_errno(try(fd), 0, "and it works");
-	text[n - (int)strlen(",0000:20:00.0@0+4K")] = 0;
+	text[n - (int)strlen(",0000:20:00.0@42M+4K")] = 0;
 	is_errno(pf_shares(text), 0, "32 VFs");
 	pf_usual();
 	close(fd);
@@ -528,7 +584,9 @@ int main(void)
 	CASE(frames_where_they_may_go);
 	CASE(requests_of_other_sizes);
 	CASE(other_functions);
+	CASE(other_bars);
 	CASE(shares);
+	CASE(overlaps);
 	CASE(parameter);
 	CASE(other_buffers);
 	CASE(pf_end);

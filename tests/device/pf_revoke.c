@@ -11,9 +11,12 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include "lib/cause.h"
+#include "lib/host.h"
 #include "lib/pf.h"
 
 #define ROUNDS	100
@@ -86,6 +89,113 @@ static void set_while_revoked(void)
 	is_errno(dev_set_memory(&mem, true), 0, "memory on");
 	is(pf_status(pf).out_state, BARTER_PF_NONE, "nothing is shown");
 	close(fd);
+}
+
+/*
+ * The PF's own link fails. Recovery resets it, and the PF's driver comes back; a frame
+ * is never half of each.
+ */
+static void error_of_the_pf(void)
+{
+	static const char inject[] = "pcie_aer_inject_error rp0 DLP";
+	struct barter_pf_status before;
+	char text[256];
+	bool dark;
+
+	show(0);
+	before = pf_status(pf);
+	is_errno(host_monitor(inject, text, sizeof(text)), 0, "%s", inject);
+	WAIT_FOR(dark, pf_status(pf).out_generation > before.out_generation, 10000);
+	ok(dark, "the driver is told");
+	ok(pf_wait(pf, BARTER_PF_LIVE, 30000), "and is live again");
+	is_live("recovered");
+	ok(pf_status(pf).out_generation >= before.out_generation + 2,
+	   "it was dark in between");
+	is(pf_status(pf).out_invalidates, before.out_invalidates,
+	   "the VF has nothing to do with it");
+	is_errno(pci_reset(pf_bdf), 0, "a reset afterwards");
+	is_live("reset");
+	close(fd);
+}
+
+/* ---- who pays ---- */
+
+#define CGROUP	"/sys/fs/cgroup"
+#define GROUP	CGROUP "/pf"
+#define RUNS	8192	/* four times the BAR, no two neighbours */
+
+/* What the kernel has allocated on the group's behalf, in KiB. */
+static long long kernel_memory(void)
+{
+	FILE *f = fopen(GROUP "/memory.stat", "re");
+	long long bytes = -1;
+	char line[128];
+
+	while (f && bytes < 0 && fgets(line, sizeof(line), f))
+		sscanf(line, "kernel %lld", &bytes);
+	if (f)
+		fclose(f);
+	return bytes < 0 ? -1 : bytes / 1024;
+}
+
+/* The group's numbers may be two seconds old. */
+static bool pays(long long least, long long most)
+{
+	bool is;
+
+	WAIT_FOR(is, kernel_memory() >= least && kernel_memory() <= most, 10000);
+	if (!is)
+		diag("%lld KiB", kernel_memory());
+	return is;
+}
+
+/* The exit status tells which check failed; 0 none. */
+static int owner(void *arg)
+{
+	static struct vfio_region_dma_range runs[RUNS];
+	struct barter_pf_set set = picture(1, -1);
+	long long without, table = RUNS * 16 / 1024;
+	int ret = 0;
+
+	(void)arg;
+	for (unsigned int i = 0; i < RUNS; i++)
+		runs[i] = (struct vfio_region_dma_range){
+			(2 * i + (i / 1024 & 1)) * PAGE % bar_length, PAGE
+		};
+	fd = buf_export(&mem, BAR, runs, RUNS);
+	if (fd < 0)
+		return 10;
+	if (sysfs_write("0", GROUP "/cgroup.procs"))
+		return 11;
+	set.dmabuf_fd = fd;
+	if (pf_set(pf, &set) || dev_set_memory(&mem, false))
+		return 12;
+	/* Let go: what is left of the group's memory is not the table. */
+	sleep(5);
+	without = kernel_memory();
+	if (without < 0)
+		return 13;
+	/* Mapped again by a work item. */
+	if (dev_set_memory(&mem, true) || !pf_wait(pf, BARTER_PF_LIVE, 5000))
+		ret = 14;
+	else if (!pays(without + table, without + 4 * table))
+		ret = 15;
+	else if (dev_set_memory(&mem, false) || !pays(0, without + table / 2))
+		ret = 16;
+	dev_set_memory(&mem, true);
+	pf_clear(pf);
+	return ret;
+}
+
+static void the_owner_pays_after_a_restore(void)
+{
+	sysfs_write("+memory", CGROUP "/cgroup.subtree_control");
+	if ((mkdir(GROUP, 0755) && errno != EEXIST) || kernel_memory() < 0) {
+		skip("this kernel has no memory cgroup", "charged");
+		return;
+	}
+	is(in_child(owner, NULL, 60000), 0, "the group of who has set the picture is charged");
+	is(rmdir(GROUP), 0, "the group is empty");
 }
 
 static void close_is_for_ever(void)
@@ -346,6 +456,8 @@ int main(void)
 	pf_begin();
 	CASE_LIMIT(each_cause, 120);
 	CASE(set_while_revoked);
+	CASE(error_of_the_pf);
+	CASE_LIMIT(the_owner_pays_after_a_restore, 90);
 	CASE(close_is_for_ever);
 	CASE(vf_unbound);
 	CASE(vf_unplugged);

@@ -23,7 +23,7 @@
  *
  * Locks, outermost first:
  *
- *	pf->lock	pf->scanout and @gone, @resetting; one frame at a time. Never
+ *	pf->lock	pf->scanout and @gone, @away; one frame at a time. Never
  *			held while user memory is touched
  *	dma_resv	of the buffer: scanout->map, @unmaps and @leaving. A frame is
  *			read under it, FRAME_BATCH bytes at a time: a revoke that comes
@@ -40,11 +40,13 @@
 #include <linux/dma-buf.h>
 #include <linux/dma-resv.h>
 #include <linux/kref.h>
+#include <linux/memcontrol.h>
 #include <linux/miscdevice.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/overflow.h>
 #include <linux/pci.h>
+#include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
@@ -61,13 +63,17 @@
 /* Bytes of a frame that are read while a revoke has to wait. */
 #define FRAME_BATCH	SZ_256K
 
+/* Why the memory does not answer. */
+#define PF_RESET	BIT(0)
+#define PF_ERROR	BIT(1)
+
 /* Lives until it is unbound and the last file is closed. */
 struct pf {
 	struct kref ref;
 	struct mutex lock;
 	struct scanout *scanout;	/* NULL: no picture */
 	bool gone;			/* the driver is unbound */
-	bool resetting;			/* the memory does not answer */
+	unsigned int away;		/* PF_RESET, PF_ERROR */
 
 	struct pci_dev *pdev;		/* these three until @gone */
 	void __iomem *vram;
@@ -92,6 +98,7 @@ struct scanout {
 	u64 share;			/* where the VF's memory begins in the PF's */
 	u32 domain;			/* the VF's address */
 	u8 bus, devfn;
+	struct mem_cgroup *memcg;	/* of whoever has set it */
 
 	const struct barter_pci_bar_map *map;	/* NULL: dark */
 	u64 unmaps;			/* how often it became NULL */
@@ -144,12 +151,16 @@ static void scanout_invalidate(struct dma_buf_attachment *attach)
 static void scanout_restored(struct dma_buf_attachment *attach)
 {
 	struct scanout *scanout = attach->importer_priv;
+	struct mem_cgroup *before;
 
 	atomic64_inc(&scanout->pf->restored);
+	/* A work item's memory is charged to nobody, unless it says to whom. */
+	before = set_active_memcg(scanout->memcg);
 	dma_resv_lock(attach->dmabuf->resv, NULL);
 	/* If this fails the next frame tries again. */
 	scanout_map(scanout, attach);
 	dma_resv_unlock(attach->dmabuf->resv);
+	set_active_memcg(before);
 }
 
 /* Called while the buffer is attached: pf->lock is held, its pdev is there. */
@@ -218,6 +229,7 @@ static void scanout_free(struct scanout *scanout)
 	dma_resv_unlock(dmabuf->resv);
 	dma_buf_detach(dmabuf, attach);
 	dma_buf_put(dmabuf);
+	mem_cgroup_put(scanout->memcg);
 	kfree(scanout);
 }
 
@@ -234,8 +246,10 @@ static struct scanout *scanout_new(struct pf *pf, struct dma_buf *dmabuf,
 		return ERR_PTR(-ENOMEM);
 	scanout->pf = pf;
 	scanout->picture = *picture;
+	scanout->memcg = get_mem_cgroup_from_mm(current->mm);
 	attach = barter_attach(dmabuf, &pf->pdev->dev, &scanout_importer, scanout);
 	if (IS_ERR(attach)) {
+		mem_cgroup_put(scanout->memcg);
 		kfree(scanout);
 		return ERR_CAST(attach);
 	}
@@ -319,8 +333,8 @@ static int pf_ioctl_clear(struct pf *pf, struct barter_pf_clear *req)
 /* What would be shown now; the dma_resv is held. */
 static u32 scanout_state(const struct scanout *scanout)
 {
-	return scanout->map && !scanout->pf->resetting ? BARTER_PF_LIVE :
-							 BARTER_PF_DARK;
+	return scanout->map && !scanout->pf->away ? BARTER_PF_LIVE :
+						    BARTER_PF_DARK;
 }
 
 /*
@@ -605,7 +619,8 @@ static int pf_enable(struct pf *pf)
 	if (IS_ERR(pf->vram))
 		return PTR_ERR(pf->vram);
 	pf->vram_length = pci_resource_len(pdev, PF_BAR);
-	return 0;
+	/* For pf_slot_reset(). */
+	return pci_save_state(pdev);
 }
 
 static int pf_probe(struct pci_dev *pdev, const struct pci_device_id *id)
@@ -654,28 +669,58 @@ static void pf_remove(struct pci_dev *pdev)
 	kref_put(&pf->ref, pf_free);
 }
 
-static void pf_set_resetting(struct pci_dev *pdev, bool resetting)
+/* Waits for a frame that is being read; from then on all are black, until it ends. */
+static void pf_set_away(struct pci_dev *pdev, unsigned int set, unsigned int clear)
 {
 	struct pf *pf = pci_get_drvdata(pdev);
 
 	mutex_lock(&pf->lock);
-	pf->resetting = resetting;
+	pf->away = (pf->away | set) & ~clear;
 	atomic64_inc(&pf->generation);
 	mutex_unlock(&pf->lock);
 }
 
-/* Waits for a frame that is being read. */
 static void pf_reset_prepare(struct pci_dev *pdev)
 {
-	pf_set_resetting(pdev, true);
+	pf_set_away(pdev, PF_RESET, 0);
 }
 
+/* A reset also mends what an error has left that nobody recovered from. */
 static void pf_reset_done(struct pci_dev *pdev)
 {
-	pf_set_resetting(pdev, false);
+	pf_set_away(pdev, 0, PF_RESET | PF_ERROR);
+}
+
+/* The buffer's own device has its own errors: its driver revokes for them. */
+static pci_ers_result_t pf_error_detected(struct pci_dev *pdev,
+					  pci_channel_state_t state)
+{
+	/* What was read is right, and the next frame will be. */
+	if (state == pci_channel_io_normal)
+		return PCI_ERS_RESULT_CAN_RECOVER;
+	pf_set_away(pdev, PF_ERROR, 0);
+	return state == pci_channel_io_frozen ? PCI_ERS_RESULT_NEED_RESET :
+						PCI_ERS_RESULT_DISCONNECT;
+}
+
+/* The link was reset, and all that the BIOS and the kernel have set up is gone. */
+static pci_ers_result_t pf_slot_reset(struct pci_dev *pdev)
+{
+	pci_restore_state(pdev);
+	/* Some kernels forget it by that. */
+	return pci_save_state(pdev) ? PCI_ERS_RESULT_DISCONNECT :
+				      PCI_ERS_RESULT_RECOVERED;
+}
+
+static void pf_resume(struct pci_dev *pdev)
+{
+	pf_set_away(pdev, 0, PF_ERROR);
 }
 
 static const struct pci_error_handlers pf_err_handlers = {
+	.error_detected = pf_error_detected,
+	.slot_reset = pf_slot_reset,
+	.resume = pf_resume,
 	.reset_prepare = pf_reset_prepare,
 	.reset_done = pf_reset_done,
 };

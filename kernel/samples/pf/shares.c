@@ -34,6 +34,17 @@ static DEFINE_SPINLOCK(shares_lock);
 static struct pf_share shares[PF_MAX_SHARES];
 static unsigned int nr_shares;
 
+static bool vfs_overlap;
+module_param(vfs_overlap, bool, 0600);
+MODULE_PARM_DESC(vfs_overlap,
+		 "VFs may have memory in common: vfs is not checked for that. To be given before vfs (default: no)");
+
+/* Both lengths are at least 1, and neither end overflows. */
+static bool overlap(const struct pf_share *a, const struct pf_share *b)
+{
+	return a->offset < b->offset + b->length && b->offset < a->offset + a->length;
+}
+
 static bool is_same_function(const struct pf_share *a, const struct pf_share *b)
 {
 	return a->domain == b->domain && a->bus == b->bus && a->devfn == b->devfn;
@@ -86,9 +97,12 @@ static int shares_parse(const char *text, struct pf_share *out, unsigned int *nr
 		text = parse_share(text, &out[*nr]);
 		if (!text)
 			return -EINVAL;
-		for (i = 0; i < *nr; i++)
+		for (i = 0; i < *nr; i++) {
 			if (is_same_function(&out[i], &out[*nr]))
 				return -EEXIST;
+			if (overlap(&out[i], &out[*nr]) && !vfs_overlap)
+				return -EADDRINUSE;
+		}
 		++*nr;
 		if (*text == ',' && text[1] && text[1] != '\n')
 			text++;
@@ -108,8 +122,11 @@ static int shares_set(const char *text, const struct kernel_param *kp)
 	if (!parsed)
 		return -ENOMEM;
 	ret = shares_parse(text ?: "", parsed, &nr);
-	if (ret) {
-		pr_err("%s: expected at most %u of VF@OFFSET+LENGTH, separated by commas, each VF once, such as 0000:02:00.0@8M+8M; nothing was changed\n",
+	if (ret == -EADDRINUSE) {
+		pr_err("%s: two VFs have memory in common, so that one could be shown what the other drew; nothing was changed (vfs_overlap=1 allows it)\n",
+		       kp->name);
+	} else if (ret) {
+		pr_err("%s: expected at most %u of VF@OFFSET+LENGTH, separated by commas, each VF once and each part one VF's, such as 0000:02:00.0@8M+8M; nothing was changed\n",
 		       kp->name, PF_MAX_SHARES);
 	} else {
 		spin_lock(&shares_lock);
