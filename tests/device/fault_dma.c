@@ -485,7 +485,7 @@ static bool whole_edu_close(int ret)
 
 static void sample_importer(void)
 {
-	const struct fault_call calls[] = {
+	static const struct fault_call calls[] = {
 		{ .name = "open the sample importer", .call = call_edu_open,
 		  .whole = whole_fd, .least = 2 },
 		{ .name = "import", .before = edu_begin, .call = call_import,
@@ -505,6 +505,19 @@ static void sample_importer(void)
 		fault_sweep(&calls[i]);
 }
 
+/*
+ * With an IOMMU domain of its own: core maps. The domain's page tables are there, the
+ * importer's own page being close by; fault_typed has maps that need new ones.
+ */
+static void in_a_domain_of_its_own(void)
+{
+	int ret = edu_own_domain(true);
+
+	need(!ret, "edu in a domain of its own");
+	sample_importer();
+	is_errno(edu_own_domain(false), 0, "and in the kernel's again");
+}
+
 int main(void)
 {
 	lend_begin();
@@ -513,5 +526,6 @@ int main(void)
 	CASE_LIMIT(revoke_with_a_fence, 60);
 	CASE_LIMIT(end_of_a_buffer, 60);
 	CASE_LIMIT(sample_importer, 120);
+	CASE_LIMIT(in_a_domain_of_its_own, 120);
 	return lend_end();
 }

@@ -77,6 +77,8 @@ static void attach(void)
 
 static void detach(void)
 {
+	if (typed_type(id) != type)
+		tap_bail("the choice has changed");
 	typed_detach(id);
 }
 
