@@ -33,6 +33,10 @@ static int open_alone_or_beside(const char *name,
 	struct handle *other;
 	int ret = barter_device_open(name, BARTER_OPEN_MEMORY, device);
 
+	/* Where there is a character device too, this user may own the group's node alone. */
+	if (ret == -EACCES)
+		ret = barter_device_open(name, BARTER_OPEN_MEMORY |
+					 BARTER_OPEN_GROUP, device);
 	for (other = handles; ret == -EBUSY && other; other = other->next)
 		ret = barter_device_open_beside(name, BARTER_OPEN_MEMORY,
 						other->device, device);
