@@ -10,8 +10,8 @@
  *
  *	mark	under each dma_resv: no map and no page fault succeeds from here
  *		on; importers are told; the fences of this moment are collected
- *	wait	for those fences and for every unmap
  *	zap	CPU mappings; whoever faulted before the mark is gone now
+ *	wait	for those fences and for every unmap
  *
  * and only then returns. A restore removes a reason and invalidates nothing:
  * importers map again at their next use, or when restored() tells them to; CPU
@@ -337,6 +337,7 @@ static int barter_revoke_wait(struct list_head *bufs, u32 reason, bool killable)
 	return ret;
 }
 
+/* Before the wait: who is slow to let go shall not have it by the CPU meanwhile. */
 static void barter_revoke_zap(struct list_head *bufs)
 {
 	struct barter_buf *buf;
@@ -470,8 +471,8 @@ int barter_exporter_revoke(struct barter_exporter *exp, u32 reason,
 	barter_revoke_collect(exp, &bufs);
 	list_for_each_entry(buf, &bufs, revoke_node)
 		barter_revoke_mark(buf, 0);
-	ret = barter_revoke_wait(&bufs, reason, killable);
 	barter_revoke_zap(&bufs);
+	ret = barter_revoke_wait(&bufs, reason, killable);
 
 	if (ret) {
 		if (added && !(flags & BARTER_REVOKE_FACT))
@@ -530,8 +531,8 @@ int barter_buf_revoke(struct barter_exporter *exp, struct dma_buf *dmabuf,
 	barter_tree_collect(root, &bufs);
 	list_for_each_entry(buf, &bufs, revoke_node)
 		barter_revoke_mark(buf, own);
-	ret = barter_revoke_wait(&bufs, BARTER_REASON_REQUESTED, killable);
 	barter_revoke_zap(&bufs);
+	ret = barter_revoke_wait(&bufs, BARTER_REASON_REQUESTED, killable);
 	if (ret)
 		own = BARTER_REASON_INTERRUPTED;
 	barter_revoke_settle(&bufs, own, !ret);

@@ -348,18 +348,23 @@ static void killed(void)
 	int fd = buf_export1(&mem, BAR, 0, MIB), slice = slice1(fd, 0, MIB), status;
 	struct held other;
 	volatile uint8_t *p;
+	bool gone;
 	pid_t pid;
+	uint32_t v;
 
 	t = tester_open();
 	id = tester_attach(t, slice, BARTER_TEST_F_STUCK);
 	p = buf_map(fd, 0, PAGE, RW);
-	need(p && hold(&other, buf_export1(&mem, BAR, 0, MIB)), "buffers");
+	need(p && !peek(p, &v) &&
+	     hold(&other, buf_export1(&mem, BAR, 0, MIB)), "buffers");
 	if (tester_map(t, id, BARTER_TEST_BIDIRECTIONAL, NULL)) {
 		skip("no route", "a stuck importer");
 		goto out;
 	}
 	pid = spawn(end_it, &fd);
 	ok(buf_wait(slice, BARTER_STATE_REVOKING, 10000), "REVOKING");
+	WAIT_FOR(gone, peek(p, &v) == SIGBUS, 5000);
+	ok(gone, "the CPU has nothing any more");
 	ok(is_running(pid), "the caller waits");
 	untouched(&other, "meanwhile");
 	kill(pid, SIGKILL);
