@@ -322,9 +322,9 @@ static struct barter_ranges *barter_buf_ranges(const struct barter_range *ranges
 
 /**
  * barter_buf_make - a complete buffer, on no list yet
- * @buf: zeroed, but for @exp, @ranges, @shown, @slice, @read_only and where the
- *	memory is (@bar, @bar_start, @bar_length, @domain, @bus, @devfn); taken over,
- *	and freed on failure, with both tables
+ * @buf: zeroed, but for @exp, @ranges, @shown, @slice, @read_only, @least of what it is
+ *	cut from, and where the memory is (@bar, @bar_start, @bar_length, @domain, @bus,
+ *	@devfn); taken over, and freed on failure, with both tables
  * @open_flags: O_CLOEXEC and an access mode
  *
  * Somebody else keeps @exp meanwhile. Context: may sleep.
@@ -340,6 +340,7 @@ int barter_buf_make(struct barter_buf *buf, unsigned int open_flags)
 	exp->ops->get(exp);
 	buf->pdev = pci_dev_get(exp->pdev);
 	buf->end = barter_ranges_end(buf->ranges);
+	buf->least = min(buf->least, buf->ranges->length);
 	buf->id = atomic64_fetch_inc(&barter_next_id);
 	init_waitqueue_head(&buf->idle);
 	mutex_init(&buf->window_lock);
@@ -390,6 +391,7 @@ static struct barter_buf *barter_buf_new(struct barter_exporter *exp,
 	buf->bar = lend->bar;
 	buf->bar_start = pci_resource_start(exp->pdev, lend->bar);
 	buf->bar_length = pci_resource_len(exp->pdev, lend->bar);
+	buf->least = buf->bar_length;
 	buf->domain = pci_domain_nr(exp->pdev->bus);
 	buf->bus = exp->pdev->bus->number;
 	buf->devfn = exp->pdev->devfn;

@@ -46,10 +46,10 @@ struct vm_area_struct;
  *
  * Constant after publication: @exp, @pdev, @dmabuf, @dentry, @ranges, @shown (what
  * its holder is told: of a slice, the ranges in what it was cut from), @slice,
- * @read_only, @bar,
- * @bar_start, @bar_length, @end (behind the highest byte of any range, from the
- * BAR's start), @id, and @domain, @bus, @devfn, which may be asked for when the
- * device's bus is gone.
+ * @read_only, @bar, @bar_start, @bar_length, @least (bytes of the shortest of the BAR,
+ * all that it was cut from, and itself: what overcommit counts from), @end (behind the
+ * highest byte of any range, from the BAR's start), @id, and @domain, @bus, @devfn,
+ * which may be asked for when the device's bus is gone.
  *
  * Under the dma_resv: @reasons, @state, @generation, @maps (written; read
  * without it by the waiting side, which then synchronises through the resv).
@@ -76,6 +76,7 @@ struct barter_buf {
 	unsigned int bar;
 	phys_addr_t bar_start;
 	u64 bar_length;
+	u64 least;
 	u64 end;
 	u64 id;
 	u32 domain;

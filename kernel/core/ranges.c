@@ -184,7 +184,7 @@ static u64 run_part(const struct barter_run *run, u64 pos, u64 left)
  * @parent: the runs of the buffer that it is cut from
  * @ranges: pieces of that buffer, as for barter_ranges_check()
  * @nr: number of entries at @ranges
- * @bar_length: bytes in the BAR
+ * @least: bytes that their sum may have BARTER_MAX_OVERCOMMIT times
  * @nr_runs: set to the number of runs in the BAR, neighbours merged
  * @length: set to the bytes of all ranges together
  *
@@ -195,11 +195,11 @@ static u64 run_part(const struct barter_run *run, u64 pos, u64 left)
  *
  * Return: as barter_ranges_check(), with the buffer in the place of the BAR; also
  * -E2BIG for more than BARTER_MAX_RANGES runs, or a sum above BARTER_MAX_OVERCOMMIT
- * times the BAR.
+ * times @least.
  */
 int barter_ranges_cut_check(const struct barter_ranges *parent,
 			    const struct barter_range *ranges, u32 nr,
-			    u64 bar_length, u32 *nr_runs, u64 *length)
+			    u64 least, u32 *nr_runs, u64 *length)
 {
 	u64 total, most, previous_end = 0;
 	u32 runs = 0, unused, i;
@@ -208,7 +208,7 @@ int barter_ranges_cut_check(const struct barter_ranges *parent,
 	ret = barter_ranges_check(ranges, nr, parent->length, &unused, &total);
 	if (ret)
 		return ret;
-	if (!check_mul_overflow(bar_length, (u64)BARTER_MAX_OVERCOMMIT, &most) &&
+	if (!check_mul_overflow(least, (u64)BARTER_MAX_OVERCOMMIT, &most) &&
 	    total > most)
 		return -E2BIG;
 

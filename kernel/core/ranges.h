@@ -55,7 +55,7 @@ const struct barter_run *barter_ranges_find(const struct barter_ranges *r,
 					    u64 pos);
 int barter_ranges_cut_check(const struct barter_ranges *parent,
 			    const struct barter_range *ranges, u32 nr,
-			    u64 bar_length, u32 *nr_runs, u64 *length);
+			    u64 least, u32 *nr_runs, u64 *length);
 void barter_ranges_cut_fill(struct barter_ranges *out,
 			    const struct barter_ranges *parent,
 			    const struct barter_range *ranges, u32 nr);

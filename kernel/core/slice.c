@@ -229,7 +229,7 @@ static int barter_slice_tables(struct barter_buf *buf,
 	int ret;
 
 	ret = barter_ranges_cut_check(parent->ranges, ranges, nr,
-				      parent->bar_length, &nr_runs, &length);
+				      parent->least, &nr_runs, &length);
 	if (ret)
 		return ret;
 	ret = barter_ranges_check(ranges, nr, parent->ranges->length, &nr_shown,
@@ -273,6 +273,7 @@ static struct barter_buf *barter_slice_new(const struct barter_slice *req,
 	buf->bar = parent->bar;
 	buf->bar_start = parent->bar_start;
 	buf->bar_length = parent->bar_length;
+	buf->least = parent->least;
 	buf->domain = parent->domain;
 	buf->bus = parent->bus;
 	buf->devfn = parent->devfn;

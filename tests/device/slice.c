@@ -195,7 +195,7 @@ static void refusals(void)
 static void four_times_the_bar(void)
 {
 	struct barter_range whole[4];
-	int fd = buf_export1(&mem, BAR, 0, bar_length), one, i;
+	int fd = buf_export1(&mem, BAR, 0, bar_length), one, small, i;
 
 	for (i = 0; i < 4; i++)
 		whole[i] = (struct barter_range){ 0, bar_length };
@@ -207,6 +207,21 @@ static void four_times_the_bar(void)
 	is_errno(slice_of(one, whole, 2), E2BIG, "twice that");
 	i = slice_of(one, whole, 1);
 	ok(i >= 0, "as much again");
+	close(i);
+	close(one);
+
+	/* And the holder of a small one cannot get near that. */
+	small = slice1(fd, 0, PAGE);
+	for (i = 0; i < 4; i++)
+		whole[i] = (struct barter_range){ 0, PAGE };
+	one = slice_of(small, whole, 4);
+	need(one >= 0, "four times a page");
+	whole[0].length = 4 * PAGE;
+	is_errno(slice_of(one, whole, 2), E2BIG, "five times, of a page");
+	i = slice1(one, 0, 4 * PAGE);
+	ok(i >= 0, "four times");
+	close(small);
+	is_errno(slice_of(i, whole, 2), E2BIG, "five times, without the page");
 	close(i);
 	close(one);
 	close(fd);

@@ -418,7 +418,8 @@ struct barter_route {
  * whole inside the buffer, the sum overflows, not a buffer of barter's), EPERM (more
  * rights than the buffer has), EBADFD (it is dead), EOVERFLOW, E2BIG (more than
  * BARTER_MAX_RANGES ranges, or as many after they are resolved; a sum above
- * BARTER_MAX_OVERCOMMIT times the buffer's length, or the BAR's), ELOOP (more than
+ * BARTER_MAX_OVERCOMMIT times the length of the buffer, or of any that this was cut
+ * from, or of the BAR), ELOOP (more than
  * BARTER_MAX_LEVELS buffers above it), EBADF, EFAULT, ENOMEM, EMFILE, EINTR.
  */
 struct barter_slice {
