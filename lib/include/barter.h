@@ -33,6 +33,7 @@
 #include <linux/vfio.h>
 #include <linux/barter.h>
 
+#include <barter-maps.h>
 #include <barter-pci.h>
 
 #ifdef __cplusplus
@@ -624,8 +625,8 @@ struct barter_change {
  *
  * Return: 0, -EBADFD (the buffer is dead: nothing will change), -EINVAL (not a
  * barter dma-buf), -EBADF, -ENOSPC (@control has too many watches), -ENOENT
- * (barter.ko is not loaded), -EACCES, -EMFILE, -ENOMEM, -EINTR, -ENOTTY (the
- * loaded barter.ko has no watches).
+ * (barter.ko is not loaded), -EACCES, -EMFILE, -ENOMEM, -EINTR, -EOPNOTSUPP
+ * (the loaded barter.ko is older than watches).
  */
 int barter_watch_open(int control, int fd, struct barter_change *now,
 		      struct barter_watcher **watcher);

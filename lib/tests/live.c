@@ -408,7 +408,7 @@ static void watches(struct barter_device *device)
 	is(barter_watch_open(-1, 0, &now, &watcher), -EINVAL,
 	   "watch of another file");
 	is(barter_watch_open(-1, 987, &now, &watcher), -EBADF, "watch of no file");
-	is(barter_watch_open(0, fd, &now, &watcher), -ENOTTY,
+	is(barter_watch_open(0, fd, &now, &watcher), -EOPNOTSUPP,
 	   "watch on what is not /dev/barter");
 	is(!watcher && now.generation == 77, 1, "leaves all alone");
 	is(barter_control_open(&control), 0, "control");
@@ -438,6 +438,67 @@ static void watches(struct barter_device *device)
 	is(change.state, BARTER_STATE_DEAD, "dead");
 	barter_watch_close(watcher);
 	barter_watch_close(NULL);
+}
+
+/* What a VMM's guest has scattered over two mappings, as one buffer. */
+static void maps(struct barter_device *device)
+{
+	struct barter_range *ranges = NULL;
+	struct barter_maps *known;
+	struct iovec iov[4];
+	char *low, *high, on_stack[8];
+	void *a, *b, *shown;
+	size_t which = 77;
+	uint32_t nr = 0;
+	int fd = -1;
+
+	is(barter_maps_new(&known), 0, "maps");
+	is(barter_maps_map(known, device, 2, 4 * MIB, 2 * MIB,
+			   PROT_READ | PROT_WRITE, &a), 0, "map");
+	is(barter_device_map(device, 2, 32 * MIB, MIB, PROT_READ | PROT_WRITE,
+			     &b), 0, "map by hand");
+	is(barter_maps_add(known, device, 2, 32 * MIB, b, MIB), 0, "make it known");
+	is(barter_maps_add(known, device, 2, 64 * MIB, on_stack - (uintptr_t)
+			   on_stack % 4096, 4096), -EINVAL, "outside the BAR");
+	low = a;
+	high = b;
+	iov[0] = (struct iovec) { high + 4096, 8192 };
+	iov[1] = (struct iovec) { low + 4096, 4000 };
+	iov[2] = (struct iovec) { low + 8096, 96 };
+	iov[3] = (struct iovec) { high, 4096 };
+	is(barter_maps_lend(known, iov, 4, O_RDWR, &fd, &which), 0, "lend");
+	is(barter_buffer_ranges(-1, fd, &ranges, &nr), 0, "its ranges");
+	is(nr, 3, "three of four");
+	is(nr == 3 && ranges[0].offset == 32 * MIB + 4096 &&
+	   ranges[0].length == 8192 && ranges[1].offset == 4 * MIB + 4096 &&
+	   ranges[1].length == 4096 && ranges[2].offset == 32 * MIB &&
+	   ranges[2].length == 4096, 1, "where the guest has them");
+	free(ranges);
+	is(barter_buffer_map(fd, 0, 0, PROT_READ | PROT_WRITE, &shown), 0,
+	   "map the buffer");
+	strcpy((char *)shown + 8192 + 4000, "to low");
+	strcpy(high + 40, "from high");
+	is(strcmp(low + 8096, "to low"), 0, "what is written there is here");
+	is(strcmp((char *)shown + 8192 + 4096 + 40, "from high"), 0,
+	   "and the reverse");
+	barter_unmap(shown, 16384);
+	close(fd);
+
+	iov[1].iov_base = on_stack;
+	is(barter_maps_lend(known, iov, 2, O_RDWR, &fd, &which), -ENOENT,
+	   "memory of the program");
+	is((long long)which, 1, "is the second entry");
+	iov[1] = low > high ? (struct iovec) { low + 2 * MIB - 4096, 8192 } :
+			      (struct iovec) { high + MIB - 4096, 8192 };
+	is(barter_maps_lend(known, iov, 2, O_RDWR, &fd, NULL), -EFAULT,
+	   "beyond a mapping's end");
+	is(barter_maps_remove(known, b, MIB), 0, "forget");
+	is(barter_maps_lend(known, iov, 1, O_RDWR, &fd, NULL), -ENOENT,
+	   "what is forgotten");
+	is(barter_maps_remove(known, a, 2 * MIB), 0, "forget the other");
+	barter_unmap(a, 2 * MIB);
+	barter_unmap(b, MIB);
+	barter_maps_free(known);
 }
 
 static void routes(void)
@@ -479,6 +540,7 @@ int main(int argc, char **argv)
 				     &other), 0, "another device");
 	slices(device, other);
 	barter_device_close(other);
+	maps(device);
 	buffers(device);
 	watches(open_or_die(first_bdf, BARTER_OPEN_MEMORY));
 	routes();
