@@ -226,11 +226,17 @@ void lease_lent(struct lease *lease, int result)
 	connection = next_waiting(lease->owner, lease->id);
 	if (connection != lease->owner)
 		connection = NULL;
-	/* Who asked may be gone, or nobody may have it any more. */
-	if (!lease->why && (!connection || answer_lent(connection, lease)))
-		lease->why = BARTER_VEND_WHY_DISCONNECTED;
-	if (!lease->why)
+	/*
+	 * Where the answer cannot be sent, that ends the connection, and with it the
+	 * lease: it is on its way back already, and not to be taken twice.
+	 */
+	if (!lease->why && connection && !answer_lent(connection, lease))
 		return;
+	/* Who asked may be gone, or nobody may have it any more. */
+	if (!lease->why) {
+		lease->why = BARTER_VEND_WHY_DISCONNECTED;
+		lease->taking = lease->begun;
+	}
 	if (connection)
 		connection_answer(connection, -ECANCELED);
 	lease->state = BARTER_VEND_TAKING;

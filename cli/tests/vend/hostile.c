@@ -529,6 +529,42 @@ die:
 	return 0;
 }
 
+/*
+ * It wants no answers, and says so before it asks: no hangup tells the broker of that,
+ * only the answer that cannot be sent.
+ */
+static void who_does_not_listen_has_no_lease(void)
+{
+	struct barter_vend_borrow request = { .name = "one" };
+	int i, ret, socket;
+
+	begin(NULL);
+	request.head = raw_head(BARTER_VEND_BORROW, sizeof(request));
+	for (i = 0; i < 20; i++) {
+		int takes = atomic_load(&steering->takes);
+
+		socket = raw_client();
+		shutdown(socket, SHUT_RD);
+		ret = raw_send(socket, &request, sizeof(request), NULL, 0);
+		CHECK(!ret, "send: %s", strerror(-ret));
+		CHECK(WAIT_FOR(atomic_load(&steering->takes) > takes, 2000),
+		      "taken back");
+		ret = WAIT_FOR(!count_leases(), 2000);
+		CHECK(ret, "no lease");
+		CHECK(atomic_load(&steering->takes) == takes + 1,
+		      "taken back %d times",
+		      atomic_load(&steering->takes) - takes);
+		close(socket);
+		if (!ret)
+			break;
+	}
+	CHECK(atomic_load(&steering->takes) == atomic_load(&steering->lends),
+	      "%d lent, %d taken back", atomic_load(&steering->lends),
+	      atomic_load(&steering->takes));
+	others_go_on("deaf clients");
+	nothing_is_left("deaf clients");
+}
+
 static void killed_at_every_step(void)
 {
 	int step, round, status;
@@ -700,6 +736,7 @@ void hostile_cases(void)
 	CASE(fds_never_get_in_on_older_kernels);
 	CASE(flood_of_sockets_that_linger);
 	CASE(who_forks_keeps_the_lease_until_the_last);
+	CASE(who_does_not_listen_has_no_lease);
 	CASE(killed_at_every_step);
 	CASE(broker_killed_at_every_step);
 	CASE(client_trusts_no_broker);
