@@ -115,8 +115,12 @@ static void device_free(struct device *device)
 	while (*at != device)
 		at = &(*at)->next;
 	*at = device->next;
-	if (device->wanted.fd >= 0)
+	if (device->wanted.fd >= 0) {
+		/* A closer's copy of the table may keep it open a moment longer. */
+		epoll_ctl(device->server->epoll, EPOLL_CTL_DEL,
+			  device->wanted.fd, NULL);
 		close(device->wanted.fd);
+	}
 	free(device);
 }
 
