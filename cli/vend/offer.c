@@ -50,22 +50,32 @@ struct offer *policy_find(const struct policy *policy, const char *name)
 	return NULL;
 }
 
+static int has_group(const struct peer *peer, gid_t gid)
+{
+	uint32_t first = 0, end = peer->nr_groups;
+
+	while (first < end) {
+		uint32_t middle = first + (end - first) / 2;
+
+		if (peer->groups[middle] == gid)
+			return 1;
+		if (peer->groups[middle] < gid)
+			first = middle + 1;
+		else
+			end = middle;
+	}
+	return peer->gid == gid;
+}
+
 static int rule_matches(const struct rule *rule, const struct peer *peer)
 {
-	uint32_t i;
-
 	switch (rule->kind) {
 	case RULE_ANY:
 		return 1;
 	case RULE_UID:
 		return peer->uid == rule->id;
 	case RULE_GID:
-		if (peer->gid == rule->id)
-			return 1;
-		for (i = 0; i < peer->nr_groups; i++)
-			if (peer->groups[i] == rule->id)
-				return 1;
-		return 0;
+		return has_group(peer, rule->id);
 	default:
 		return 0;
 	}

@@ -25,6 +25,13 @@
 /* As many as a process can have. */
 #define GROUPS 65536
 
+static int by_number(const void *a, const void *b)
+{
+	const gid_t *one = a, *other = b;
+
+	return *one < *other ? -1 : *one > *other;
+}
+
 static int get_groups(int socket, struct peer *peer)
 {
 	socklen_t length = 64 * sizeof(gid_t);
@@ -48,6 +55,8 @@ static int get_groups(int socket, struct peer *peer)
 	}
 	peer->groups = groups;
 	peer->nr_groups = (uint32_t)(length / sizeof(gid_t));
+	/* A client may have very many, and each request asks for some. */
+	qsort(groups, peer->nr_groups, sizeof(*groups), by_number);
 	return 0;
 }
 

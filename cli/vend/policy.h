@@ -76,7 +76,7 @@ struct peer {
 	int pidfd;			/* -1 where there is none */
 	int is_gone;			/* the process had ended when we asked */
 	uint32_t nr_groups;		/* beside gid */
-	gid_t *groups;
+	gid_t *groups;			/* sorted */
 };
 
 /*

@@ -187,8 +187,8 @@ static void overlap_is_any_common_page(void)
 
 static void rules_match_by_id(void)
 {
-	static gid_t groups[] = { 7, 8 };
-	struct peer peer = { .uid = 5, .gid = 6, .nr_groups = 2,
+	static gid_t groups[] = { 7, 8, 11, 12, 4000000000U };
+	struct peer peer = { .uid = 5, .gid = 6, .nr_groups = 5,
 			     .groups = groups };
 	static const struct {
 		const char *allow;
@@ -197,6 +197,9 @@ static void rules_match_by_id(void)
 		{ "any", 1 }, { "uid:5", 1 }, { "uid:6", 0 }, { "gid:6", 1 },
 		{ "gid:5", 0 }, { "gid:8", 1 }, { "uid:7", 0 }, { "gid:9", 0 },
 		{ "uid:1 gid:2 gid:7", 1 }, { "uid:0", 0 }, { "gid:0", 0 },
+		{ "gid:7", 1 }, { "gid:10", 0 }, { "gid:11", 1 },
+		{ "gid:12", 1 }, { "gid:13", 0 }, { "gid:4000000000", 1 },
+		{ "gid:4000000001", 0 },
 	};
 	char text[300], error[256];
 	size_t i;
