@@ -414,4 +414,7 @@ void lease_status(const struct lease *lease, struct barter_vend_status *status)
 	status->mmaps = state.mmaps;
 	status->importers = state.importers;
 	memcpy(status->blocker, state.blocker, sizeof(status->blocker));
+	/* Some drivers name fences after the process that they work for. */
+	status->blocker[sizeof(status->blocker) - 1] = '\0';
+	text_make_plain(status->blocker);
 }

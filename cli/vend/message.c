@@ -61,6 +61,13 @@ static int check_fields(const union message *message)
 	}
 }
 
+void text_make_plain(char *text)
+{
+	for (; *text; text++)
+		if (*text < ' ' || *text > '~')
+			*text = '?';
+}
+
 int message_check(union message *message, size_t length)
 {
 	const struct barter_vend_head *head = &message->head;

@@ -120,5 +120,8 @@ void peer_program(const struct peer *peer,
 	if (got <= 0 || (peer->pidfd >= 0 && !peer_lives(peer)))
 		got = 0;
 	memset(program + got, 0, BARTER_VEND_PROGRAM_LENGTH - (size_t)got);
-	program[strcspn(program, "\n")] = '\0';
+	/* The kernel's newline; the name may have others, and worse. */
+	if (got && program[got - 1] == '\n')
+		program[got - 1] = '\0';
+	text_make_plain(program);
 }

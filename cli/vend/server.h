@@ -220,6 +220,8 @@ void peer_program(const struct peer *peer,
 		  char program[BARTER_VEND_PROGRAM_LENGTH]);
 
 /* message.c */
+/* What a process may have named itself, for a terminal: ASCII that prints. */
+void text_make_plain(char *text);
 union message {
 	struct barter_vend_head head;
 	struct barter_vend_borrow borrow;

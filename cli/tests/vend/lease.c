@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 static int wait_event(struct barter_broker *broker,
@@ -35,6 +36,25 @@ static struct barter_vend_status status_of(int64_t lease)
 		memset(&status, 0, sizeof(status));
 	barter_broker_close(broker);
 	return status;
+}
+
+/* What a process calls itself is shown on the owner's terminal. */
+static void names_are_plain_text(void)
+{
+	struct barter_vend_status status;
+	struct barter_broker *broker;
+	char name[16] = "";
+
+	broker_start(standard_policy, NULL);
+	prctl(PR_GET_NAME, name);
+	prctl(PR_SET_NAME, "\033[2J\na\177\300 b");
+	broker = client();
+	status = status_of(borrow(broker, "one"));
+	prctl(PR_SET_NAME, name);
+	CHECK(!strcmp(status.program, "?[2J?a?? b"), "program \"%s\"",
+	      status.program);
+	barter_broker_close(broker);
+	CHECK(WAIT_FOR(!count_leases(), 2000), "back");
 }
 
 static void a_slice_comes_and_goes_back(void)
@@ -191,7 +211,7 @@ static void take_back_that_hangs_holds_up_nobody(void)
 	      "being taken back");
 	status = status_of(lease);
 	CHECK(status.why == BARTER_VEND_WHY_DISCONNECTED &&
-	      !strcmp(status.blocker, "0000:00:06.0 hung"), "held up by \"%s\"",
+	      !strcmp(status.blocker, "0000:00:06.0 hung?"), "held up by \"%s\"",
 	      status.blocker);
 	CHECK(!status.program[0], "program \"%s\"", status.program);
 	others_go_on("another device");
@@ -477,6 +497,7 @@ static void strangers_see_and_get_their_own(void)
 void lease_cases(void)
 {
 	CASE(a_slice_comes_and_goes_back);
+	CASE(names_are_plain_text);
 	CASE(what_is_offered);
 	CASE(exclusive_means_nobody_else_has_a_byte);
 	CASE(time_is_up);

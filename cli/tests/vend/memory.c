@@ -94,7 +94,7 @@ static int memory_look(const struct loan *loan, struct loan_state *state)
 	(void)loan;
 	state->state = BARTER_STATE_OK;
 	if (atomic_load(&steering->hold_take))
-		strcpy(state->blocker, "0000:00:06.0 hung");
+		strcpy(state->blocker, "0000:00:06.0 hung\033");
 	return 0;
 }
 
