@@ -134,7 +134,8 @@ BARTER_API void barter_watch_close(struct barter_watcher *watcher)
 
 	if (!watcher)
 		return;
-	/* The file may be open elsewhere too. */
-	watch_call(watcher, BARTER_WATCH_REMOVE, &request);
+	/* The file may be open elsewhere too: what is left there still counts. */
+	while (watch_call(watcher, BARTER_WATCH_REMOVE, &request) == -EINTR)
+		continue;
 	watcher_free(watcher);
 }
