@@ -120,23 +120,33 @@ static void check_iommu_interface(struct doctor *doctor)
 	FINDING_SAY(finding, what, "iommufd is there");
 }
 
+/* A parameter of barter-vfio-pci; 0 if it is not there. */
+static int parameter(const char *name, char *text, size_t length)
+{
+	const char *root = getenv("BARTER_SYSFS");
+	char path[300];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%.200s/module/barter_vfio_pci/parameters/%.40s",
+		 root && *root ? root : "/sys", name);
+	file = fopen(path, "re");
+	if (!file)
+		return 0;
+	if (!fgets(text, (int)length, file))
+		text[0] = '\0';
+	fclose(file);
+	return 1;
+}
+
 /* Whose buffers feature 11 gives, for programs that know nothing of barter. */
 static void check_feature11(struct doctor *doctor)
 {
-	const char *root = getenv("BARTER_SYSFS");
-	char path[300], text[80] = "";
 	struct finding *finding;
 	int native, iommufd;
-	FILE *file;
+	char text[80];
 
-	snprintf(path, sizeof(path), "%.200s/module/barter_vfio_pci/parameters/feature11",
-		 root && *root ? root : "/sys");
-	file = fopen(path, "re");
-	if (!file)
+	if (!parameter("feature11", text, sizeof(text)))
 		return;
-	if (!fgets(text, sizeof(text), file))
-		text[0] = '\0';
-	fclose(file);
 	native = !!strstr(text, "native");
 	iommufd = !in_folder("BARTER_DEV", "/dev", "iommu", F_OK);
 
@@ -224,13 +234,20 @@ void check_limits(struct doctor *doctor)
 	static const char *const limits[] = {
 		"VFIO type 1 MAP_DMA of a buffer's mmap keeps its pages after a revoke, as with stock VFIO",
 		"a configuration write that is raced by the same program's second thread reaches importers one call late",
-		"a BAR mapped through the device fd itself stays mapped during a reset through sysfs, as with stock VFIO",
+		"a BAR mapped through the device fd itself stays mapped during a reset through sysfs, as with stock VFIO, since barter_vfio_pci.mmap_buffers is off",
 		"buffers of the kernel's own exporter (Linux 6.19 and later) have the kernel's guarantees only",
 	};
+	char text[8];
 	size_t i;
 
 	for (i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
-		struct finding *finding = finding_add(doctor, LEVEL_NOTE,
+		struct finding *finding;
+
+		if (strstr(limits[i], "mmap_buffers") &&
+		    (!parameter("mmap_buffers", text, sizeof(text)) ||
+		     text[0] != 'N'))
+			continue;
+		finding = finding_add(doctor, LEVEL_NOTE,
 						      "limit of revoke");
 
 		FINDING_SAY(finding, what, "%s", limits[i]);

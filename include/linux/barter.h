@@ -52,6 +52,7 @@ struct dma_buf_attachment;
 struct iommu_domain;
 struct module;
 struct pci_dev;
+struct vm_area_struct;
 
 /* Entries that a list of offers has at most. */
 #define BARTER_MAX_OFFERS	8
@@ -79,14 +80,16 @@ struct barter_offer {
  * @put: drop it; may be the last one, and then calls barter_exporter_cleanup()
  *	before the memory is freed
  * @access_begin: take the lock under which the answer of @access_allowed
- *	cannot change. Called by page faults with mmap_lock held, before the
+ *	cannot change; where it does without that lock, from yes to no, a revoke
+ *	follows. Called by page faults with mmap_lock held, before the
  *	dma_resv: it sleeps, takes neither mmap_lock nor a dma_resv. It is called
  *	for dead buffers too, after the device is gone: a driver whose lock goes
  *	with the device reaches it by a way that it cuts at remove, as
  *	kernel/vfio/exporter.c does.
  * @access_allowed: whether the CPU may touch the device's memory now. Called
  *	between begin and end, with the buffer's dma_resv held, and only while
- *	no revoke for BARTER_REASON_CLOSED or BARTER_REASON_GONE has begun.
+ *	no revoke for BARTER_REASON_CLOSED or BARTER_REASON_GONE has begun; for
+ *	mappings of barter_exporter_mmap() also after the latter.
  * @access_end: drop the lock of @access_begin
  * @offers: the interconnects that importers may have, the one that this driver
  *	likes best first; NULL for those of core: pci-bar, iommu-domain, sgt
@@ -136,7 +139,8 @@ struct barter_exporter_ops {
  * Embedded in the driver's structure; the rest is private to core:
  *
  *	lock		orders revokes, restores and exports of this device. Under
- *			it: @depth, writing @reasons, each buffer's revoke state.
+ *			it: @depth, writing @reasons, each buffer's revoke state,
+ *			@bars_zapped (bits of BARs, during a revoke).
  *	list_lock	the list of buffers. A leaf, nothing sleeps under it.
  *	windows		has a lock of its own
  */
@@ -157,6 +161,7 @@ struct barter_exporter {
 		unsigned long first, last;
 	} spans[BARTER_NR_WINDOWS];
 	unsigned int nr_spans;
+	u32 bars_zapped;
 };
 
 /* Give up when a fatal signal arrives; for callers that serve a system call. */
@@ -193,6 +198,10 @@ void barter_exporter_restore(struct barter_exporter *exp, u32 reason);
 
 int barter_buf_revoke(struct barter_exporter *exp, struct dma_buf *dmabuf,
 		      unsigned int flags);
+
+int barter_exporter_mmap(struct barter_exporter *exp, unsigned int bar,
+			 u64 offset, const char *name,
+			 struct vm_area_struct *vma);
 
 /**
  * struct barter_lend - what is to be lent

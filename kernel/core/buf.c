@@ -400,6 +400,17 @@ static struct barter_buf *barter_buf_new(struct barter_exporter *exp,
 }
 
 /**
+ * barter_buf_list - put a buffer where debugfs finds it
+ * @buf: on its exporter's list
+ */
+void barter_buf_list(struct barter_buf *buf)
+{
+	spin_lock(&barter_bufs_lock);
+	list_add_tail(&buf->all_node, &barter_bufs);
+	spin_unlock(&barter_bufs_lock);
+}
+
+/**
  * barter_buf_publish - from here on everybody may find the buffer
  * @buf: of barter_buf_make()
  * @parent: what it was cut from, kept by the caller; NULL if it is no slice
@@ -412,9 +423,7 @@ int barter_buf_publish(struct barter_buf *buf, struct barter_buf *parent)
 
 	if (ret)
 		return ret;
-	spin_lock(&barter_bufs_lock);
-	list_add_tail(&buf->all_node, &barter_bufs);
-	spin_unlock(&barter_bufs_lock);
+	barter_buf_list(buf);
 	return 0;
 }
 

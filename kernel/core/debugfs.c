@@ -2,8 +2,8 @@
 /*
  * Copyright (c) 2026 the barter developers
  *
- * /sys/kernel/debug/barter: every buffer, and the registered interconnects and
- * importers, for people and for tests.
+ * /sys/kernel/debug/barter: every buffer, mmaps of BARs, and the registered
+ * interconnects and importers, for people and for tests.
  *
  * Works while a revoke waits: it takes no exporter mutex, and each dma_resv only
  * for as long as a buffer's lines take.
@@ -122,6 +122,8 @@ static int barter_buffers_show(struct seq_file *m, void *unused)
 	int ret = 0;
 
 	for (buf = barter_buf_next(NULL); buf; buf = barter_buf_next(buf)) {
+		if (buf->bar_mmap)
+			continue;
 		seq_printf(m, "buffer %llu device %s bar %u length %llu ranges %u\n",
 			   buf->id, pci_name(buf->pdev), buf->bar,
 			   buf->ranges->length, buf->ranges->nr);
@@ -142,6 +144,37 @@ static int barter_buffers_show(struct seq_file *m, void *unused)
 }
 DEFINE_SHOW_ATTRIBUTE(barter_buffers);
 
+static void barter_show_name(struct seq_file *m, struct barter_buf *buf)
+{
+	char name[BARTER_BUFFER_NAME_LENGTH];
+
+	barter_buf_name(buf, name);
+	seq_puts(m, " name ");
+	seq_escape(m, name, " \t\n\\");
+}
+
+/* What the users of devices have mapped of BARs; what is lent is in "buffers". */
+static int barter_mmaps_show(struct seq_file *m, void *unused)
+{
+	struct barter_buf *buf;
+
+	for (buf = barter_buf_next(NULL); buf; buf = barter_buf_next(buf)) {
+		if (!buf->bar_mmap)
+			continue;
+		seq_printf(m, "mmap %llu device %s bar %u range 0x%llx+0x%llx",
+			   buf->id, pci_name(buf->pdev), buf->bar,
+			   buf->ranges->runs[0].offset, buf->ranges->length);
+		barter_show_name(m, buf);
+		seq_printf(m, " vmas %d faults pte %lld pmd %lld pud %lld\n",
+			   atomic_read(&buf->mmaps),
+			   atomic64_read(&buf->faults[0]),
+			   atomic64_read(&buf->faults[1]),
+			   atomic64_read(&buf->faults[2]));
+	}
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(barter_mmaps);
+
 static int barter_interconnects_show(struct seq_file *m, void *unused)
 {
 	barter_registry_show(m);
@@ -157,6 +190,8 @@ void barter_debugfs_init(void)
 	barter_debugfs_dir = debugfs_create_dir("barter", NULL);
 	debugfs_create_file("buffers", 0400, barter_debugfs_dir, NULL,
 			    &barter_buffers_fops);
+	debugfs_create_file("mmaps", 0400, barter_debugfs_dir, NULL,
+			    &barter_mmaps_fops);
 	debugfs_create_file("interconnects", 0400, barter_debugfs_dir, NULL,
 			    &barter_interconnects_fops);
 }

@@ -265,7 +265,7 @@ out_unlock:
  */
 void barter_window_free(struct barter_buf *buf)
 {
-	if (!buf->window)
+	if (!buf->window || buf->bar_mmap)
 		return;
 	/* Storing NULL over the range splits nodes, which must not fail here. */
 	mtree_store_range(&buf->exp->windows, buf->window,

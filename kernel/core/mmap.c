@@ -12,7 +12,10 @@
  * A fault holds the driver's access lock and the dma_resv while it looks at the
  * state and inserts: whatever it inserts is there before a revoke marks the
  * buffer, and so before that revoke zaps.
+ *
+ * Mappings of a BAR by the device's own user (bar.c) are of the same kind.
  */
+#include <linux/file.h>
 #include <linux/huge_mm.h>
 #include <linux/mm.h>
 #include <linux/pci.h>
@@ -90,6 +93,19 @@ static vm_fault_t barter_fault_huge(struct barter_buf *buf,
 	return barter_insert_huge(vmf, physical >> PAGE_SHIFT, order);
 }
 
+/*
+ * The user of the device keeps the mappings that it has of a BAR for as long as
+ * the driver permits, whoever else has to let go.
+ */
+static bool barter_fault_allowed(struct barter_buf *buf)
+{
+	struct barter_exporter *exp = buf->exp;
+
+	if (!buf->bar_mmap && barter_buf_error(buf))
+		return false;
+	return exp->ops->access_allowed(exp);
+}
+
 static vm_fault_t barter_vm_huge_fault(struct vm_fault *vmf, unsigned int order)
 {
 	struct vm_area_struct *vma = vmf->vma;
@@ -99,7 +115,7 @@ static vm_fault_t barter_vm_huge_fault(struct vm_fault *vmf, unsigned int order)
 
 	exp->ops->access_begin(exp);
 	dma_resv_lock(buf->dmabuf->resv, NULL);
-	if (!barter_buf_error(buf) && exp->ops->access_allowed(exp)) {
+	if (barter_fault_allowed(buf)) {
 		if (order)
 			ret = barter_fault_huge(buf, vmf, order);
 		else
@@ -130,7 +146,9 @@ static void barter_vm_close(struct vm_area_struct *vma)
 {
 	struct barter_buf *buf = vma->vm_private_data;
 
-	atomic_dec(&buf->mmaps);
+	/* The buffer stays: the VMA has its file yet. */
+	if (atomic_dec_and_test(&buf->mmaps) && buf->held)
+		fput(buf->held);
 }
 
 static const struct vm_operations_struct barter_vm_ops = {
@@ -141,6 +159,23 @@ static const struct vm_operations_struct barter_vm_ops = {
 };
 
 /**
+ * barter_vma_begin - make a VMA one of a buffer
+ * @buf: the buffer, with a window
+ * @vma: its page offset is in the window already
+ *
+ * Context: mmap_lock held for write; nothing may fail after this.
+ */
+void barter_vma_begin(struct barter_buf *buf, struct vm_area_struct *vma)
+{
+	vma->vm_private_data = buf;
+	vma->vm_ops = &barter_vm_ops;
+	vma->vm_page_prot = pgprot_decrypted(pgprot_noncached(vma->vm_page_prot));
+	vm_flags_set(vma, VM_ALLOW_ANY_UNCACHED | VM_IO | VM_PFNMAP |
+			  VM_DONTEXPAND | VM_DONTDUMP);
+	barter_vm_open(vma);
+}
+
+/**
  * barter_buf_mmap - dma_buf_ops.mmap
  * @dmabuf: the buffer's dma-buf
  * @vma: inside the buffer's length, as dma-buf has checked
@@ -148,7 +183,8 @@ static const struct vm_operations_struct barter_vm_ops = {
  * Allowed while the buffer is revoked: accesses then fault until it is restored.
  * Context: mmap_lock held for write.
  *
- * Return: 0, -EINVAL for a private mapping, -EPERM for a writable one of an
+ * Return: 0, -EINVAL for a private mapping and one of a buffer that is itself a
+ * mapping (remap_file_pages() gets here), -EPERM for a writable one of an
  * O_RDONLY or read-only buffer, -EBADFD if the buffer is dead, -ENOSPC, -ENOMEM.
  */
 int barter_buf_mmap(struct dma_buf *dmabuf, struct vm_area_struct *vma)
@@ -157,7 +193,7 @@ int barter_buf_mmap(struct dma_buf *dmabuf, struct vm_area_struct *vma)
 	int ret;
 
 	/* VM_SHARED is taken away from mappings of an O_RDONLY file. */
-	if (!(vma->vm_flags & VM_MAYSHARE))
+	if (!(vma->vm_flags & VM_MAYSHARE) || buf->bar_mmap)
 		return -EINVAL;
 	/* An importer's mmap of us comes with the flags of its own file. */
 	if (buf->read_only || !(dmabuf->file->f_mode & FMODE_WRITE)) {
@@ -172,12 +208,7 @@ int barter_buf_mmap(struct dma_buf *dmabuf, struct vm_area_struct *vma)
 		return ret;
 
 	vma->vm_pgoff += buf->window;
-	vma->vm_private_data = buf;
-	vma->vm_ops = &barter_vm_ops;
-	vma->vm_page_prot = pgprot_decrypted(pgprot_noncached(vma->vm_page_prot));
-	vm_flags_set(vma, VM_ALLOW_ANY_UNCACHED | VM_IO | VM_PFNMAP |
-			  VM_DONTEXPAND | VM_DONTDUMP);
-	barter_vm_open(vma);
+	barter_vma_begin(buf, vma);
 	return 0;
 }
 
@@ -191,7 +222,9 @@ void barter_buf_zap(struct barter_buf *buf)
 {
 	unsigned long window = READ_ONCE(buf->window);
 
-	if (window)
+	if (buf->bar_mmap)
+		barter_bar_zap(buf);
+	else if (window)
 		unmap_mapping_range(buf->exp->mapping,
 				    (loff_t)window << PAGE_SHIFT,
 				    buf->ranges->length, 1);

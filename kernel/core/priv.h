@@ -111,6 +111,8 @@ struct barter_buf {
 
 	struct mutex window_lock;	/* @window, written once */
 	unsigned long window;		/* first page offset in exp->mapping */
+	bool bar_mmap;			/* bar.c; constant, and so is @window then */
+	struct file *held;		/* bar.c; for as long as there are @mmaps */
 	atomic_t mmaps;
 	atomic64_t faults[3];		/* PTE, PMD, PUD */
 };
@@ -166,6 +168,7 @@ void barter_buf_put(struct barter_buf *buf);
 struct barter_buf *barter_buf_next(struct barter_buf *prev);
 int barter_buf_make(struct barter_buf *buf, unsigned int open_flags);
 int barter_buf_publish(struct barter_buf *buf, struct barter_buf *parent);
+void barter_buf_list(struct barter_buf *buf);
 int barter_buf_error(const struct barter_buf *buf);
 bool barter_buf_waited_for(const struct barter_buf *buf);
 void barter_buf_blocker(struct barter_buf *buf, char *text, size_t length);
@@ -233,7 +236,16 @@ void barter_sgt_unmap(struct barter_attach *ba, struct sg_table *sgt,
 
 /* mmap.c */
 int barter_buf_mmap(struct dma_buf *dmabuf, struct vm_area_struct *vma);
+void barter_vma_begin(struct barter_buf *buf, struct vm_area_struct *vma);
 void barter_buf_zap(struct barter_buf *buf);
+
+/* name.c */
+int barter_buf_set_name(struct barter_buf *buf, const char *name);
+void barter_buf_name(struct barter_buf *buf,
+		     char name[BARTER_BUFFER_NAME_LENGTH]);
+
+/* bar.c */
+void barter_bar_zap(struct barter_buf *buf);
 
 /**
  * struct barter_client - private_data of an open /dev/barter

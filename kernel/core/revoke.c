@@ -343,7 +343,8 @@ static void barter_revoke_zap(struct list_head *bufs)
 	struct barter_buf *buf;
 
 	list_for_each_entry(buf, bufs, revoke_node)
-		if (!buf->drained)
+		/* Of a BAR's user: may have come back since the last revoke. */
+		if (!buf->drained || buf->bar_mmap)
 			barter_buf_zap(buf);
 }
 
@@ -471,6 +472,7 @@ int barter_exporter_revoke(struct barter_exporter *exp, u32 reason,
 	barter_revoke_collect(exp, &bufs);
 	list_for_each_entry(buf, &bufs, revoke_node)
 		barter_revoke_mark(buf, 0);
+	exp->bars_zapped = 0;
 	barter_revoke_zap(&bufs);
 	ret = barter_revoke_wait(&bufs, reason, killable);
 

@@ -19,6 +19,10 @@
  *	reasons MEMORY and LOW_POWER. Taken with memory_lock held or not, inside
  *	it; the exporter mutex comes under it.
  * @open: vfio-pci-core's copy of config space exists; under @state_lock
+ * @claim_lock: of two who would claim a BAR only one does. Taken by exports, and with
+ *	mmap_lock held
+ * @resets: resets that go on. Core's memory_lock does not cover those through sysfs
+ * @broken: AER has found an error and nothing has mended it
  * @af_cap: position of the Advanced Features capability, 0 without
  */
 struct barter_vfio {
@@ -26,6 +30,9 @@ struct barter_vfio {
 	struct barter_exporter *exp;
 	struct mutex state_lock;
 	bool open;
+	struct mutex claim_lock;
+	atomic_t resets;
+	bool broken;
 	u8 af_cap;
 };
 
@@ -64,6 +71,10 @@ bool barter_vfio_feature11_native(void);
 bool barter_vfio_feature11_auto(u32 nr_ranges);
 int barter_vfio_native(struct barter_vfio *bv, u32 flags, void __user *arg,
 		       size_t argsz);
+
+/* mmap.c */
+int barter_vfio_claim(struct barter_vfio *bv, unsigned int bar);
+int barter_vfio_mmap(struct vfio_device *vdev, struct vm_area_struct *vma);
 
 /* features.c */
 int barter_vfio_feature(struct vfio_device *vdev, u32 flags, void __user *arg,

@@ -76,7 +76,8 @@ static bool barter_vfio_access_allowed(struct barter_exporter *exp)
 {
 	struct barter_vfio *bv = to_vfio_exporter(exp)->bv;
 
-	return bv && !bv->core.pm_runtime_engaged && barter_vfio_memory_on(bv);
+	return bv && !bv->core.pm_runtime_engaged && !atomic_read(&bv->resets) &&
+	       !READ_ONCE(bv->broken) && barter_vfio_memory_on(bv);
 }
 
 static void barter_vfio_access_end(struct barter_exporter *exp)
@@ -166,7 +167,7 @@ int barter_vfio_exporter_new(struct barter_vfio *bv)
 
 /**
  * barter_vfio_exporter_cut - no buffer finds the device any more
- * @bv: the device, after barter_exporter_destroy()
+ * @bv: the device, after barter_exporter_destroy() and its user's last close
  *
  * Every buffer is final by now, so whoever asks is refused anyway. Context: as
  * for a driver's remove; waits for page faults, which wait for memory_lock.

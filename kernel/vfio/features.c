@@ -10,20 +10,6 @@
 #include <linux/uaccess.h>
 
 #include "barter_vfio.h"
-#include "../compat/compat_vfio.h"
-
-static int barter_vfio_claim(struct barter_vfio *bv, unsigned int bar)
-{
-	int ret;
-
-	if (!pci_resource_len(bv->core.pdev, bar))
-		return -ENODEV;
-	if (mutex_lock_killable(&bv->state_lock))
-		return -EINTR;
-	ret = barter_vfio_claim_bar(&bv->core, bar);
-	mutex_unlock(&bv->state_lock);
-	return ret;
-}
 
 struct barter_vfio_request {
 	u32 bar;

@@ -234,6 +234,8 @@ static void barter_vfio_reset_prepare(struct pci_dev *pdev)
 {
 	struct barter_vfio *bv = barter_vfio_from_pdev(pdev);
 
+	/* First, so that what the revoke takes away does not fault back in. */
+	atomic_inc(&bv->resets);
 	barter_exporter_revoke(bv->exp, BARTER_REASON_RESET, 0);
 }
 
@@ -243,8 +245,10 @@ static void barter_vfio_reset_done(struct pci_dev *pdev)
 
 	barter_vfio_update(bv, 0);
 	/* A recovery that failed has no callback; a reset mends that too. */
+	WRITE_ONCE(bv->broken, false);
 	barter_exporter_restore(bv->exp, BARTER_REASON_ERROR);
 	barter_exporter_restore(bv->exp, BARTER_REASON_RESET);
+	atomic_dec(&bv->resets);
 }
 
 static pci_ers_result_t barter_vfio_error_detected(struct pci_dev *pdev,
@@ -252,8 +256,10 @@ static pci_ers_result_t barter_vfio_error_detected(struct pci_dev *pdev,
 {
 	struct barter_vfio *bv = barter_vfio_from_pdev(pdev);
 
-	if (state != pci_channel_io_normal)
+	if (state != pci_channel_io_normal) {
+		WRITE_ONCE(bv->broken, true);
 		barter_exporter_revoke(bv->exp, BARTER_REASON_ERROR, 0);
+	}
 	return vfio_pci_core_aer_err_detected(pdev, state);
 }
 
@@ -262,6 +268,7 @@ static void barter_vfio_resume(struct pci_dev *pdev)
 	struct barter_vfio *bv = barter_vfio_from_pdev(pdev);
 
 	barter_vfio_update(bv, 0);
+	WRITE_ONCE(bv->broken, false);
 	barter_exporter_restore(bv->exp, BARTER_REASON_ERROR);
 }
 

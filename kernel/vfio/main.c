@@ -55,6 +55,7 @@ static int barter_vfio_init_dev(struct vfio_device *vdev)
 
 	barter_vfio_native_init(bv);
 	mutex_init(&bv->state_lock);
+	mutex_init(&bv->claim_lock);
 	bv->af_cap = pci_find_capability(bv->core.pdev, PCI_CAP_ID_AF);
 	ret = barter_vfio_exporter_new(bv);
 	if (ret)
@@ -67,6 +68,7 @@ static void barter_vfio_release_dev(struct vfio_device *vdev)
 	struct barter_vfio *bv = barter_vfio_from_vdev(vdev);
 
 	barter_vfio_exporter_put(bv->exp);
+	mutex_destroy(&bv->claim_lock);
 	mutex_destroy(&bv->state_lock);
 	vfio_pci_core_release_dev(vdev);
 }
@@ -115,6 +117,7 @@ static int barter_vfio_open(struct vfio_device *vdev)
 	mutex_lock(&bv->state_lock);
 	bv->open = true;
 	mutex_unlock(&bv->state_lock);
+	WRITE_ONCE(bv->broken, false);
 	barter_vfio_update(bv, 0);
 	barter_exporter_restore(bv->exp, BARTER_REASON_CLOSED);
 	return 0;
@@ -141,7 +144,7 @@ static const struct vfio_device_ops barter_vfio_ops = {
 	.device_feature = barter_vfio_feature,
 	.read = vfio_pci_core_read,
 	.write = barter_vfio_write,
-	.mmap = vfio_pci_core_mmap,
+	.mmap = barter_vfio_mmap,
 	.request = vfio_pci_core_request,
 	.match = vfio_pci_core_match,
 	.bind_iommufd = vfio_iommufd_physical_bind,
@@ -179,8 +182,9 @@ static void barter_vfio_remove(struct pci_dev *pdev)
 
 	/* At once, not when the user is so kind as to close. */
 	barter_exporter_destroy(bv->exp);
-	barter_vfio_exporter_cut(bv);
+	/* Its own mappings of BARs the user keeps until then. */
 	vfio_pci_core_unregister_device(core);
+	barter_vfio_exporter_cut(bv);
 	vfio_put_device(&core->vdev);
 }
 

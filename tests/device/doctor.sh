@@ -35,8 +35,12 @@ base)
 	doctor
 	check 'nothing is missing' says 'nothing is missing'
 	check 'exit status 0' exits 0
-	check 'the four limits of a revoke are named' \
-		[ "$(grep -c '^note *limit of revoke' /tmp/said)" = 4 ]
+	check 'the three limits of a revoke are named' \
+		[ "$(grep -c '^note *limit of revoke' /tmp/said)" = 3 ]
+	echo N >/sys/module/barter_vfio_pci/parameters/mmap_buffers
+	doctor
+	check 'without mmap_buffers there is a fourth' says 'limit of revoke.*mmap_buffers is off'
+	echo Y >/sys/module/barter_vfio_pci/parameters/mmap_buffers
 	doctor "$VM_VRAM0"
 	check 'an unbound device is a finding' says "^MISSING *$VM_VRAM0 .*bound to no driver"
 	check 'its remedy' remedy "$VM_VRAM0 .*bound to no driver" "barter bind $VM_VRAM0"

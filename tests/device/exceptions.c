@@ -54,7 +54,12 @@ static void type1_keeps_its_mapping(void)
 	   "it also outlives the buffer");
 }
 
-/* Core does not take its own BAR mmaps away for a reset by sysfs. */
+#define MMAP_BUFFERS	"/sys/module/barter_vfio_pci/parameters/mmap_buffers"
+
+/*
+ * Core does not take its own BAR mmaps away for a reset by sysfs. Where the parameter
+ * is on, which is the default, they are not core's own (suite barmmap).
+ */
 static void bar_mmap_survives_a_sysfs_reset(void)
 {
 	struct rusage before, after;
@@ -69,6 +74,12 @@ static void bar_mmap_survives_a_sysfs_reset(void)
 		close(fd);
 		return;
 	}
+	sysfs_put("N", MMAP_BUFFERS);
+	fixture_reopen();
+	close(fd);
+	munmap((void *)map, PAGE);
+	fd = buf_export1(&mem, BAR, 0, PAGE);
+	map = buf_map(fd, 0, PAGE, RW);
 	need(map && !peek(map, &v) && !peek(bar, &v), "both mappings in use");
 	buf_info(fd, &first);
 	is_errno(pci_reset(mem.bdf), 0, "sysfs reset");
@@ -91,6 +102,8 @@ static void bar_mmap_survives_a_sysfs_reset(void)
 	   "VFIO's own mapping went away with its own reset");
 	munmap((void *)map, PAGE);
 	close(fd);
+	sysfs_put("Y", MMAP_BUFFERS);
+	fixture_reopen();
 }
 
 /*

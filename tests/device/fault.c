@@ -356,6 +356,26 @@ static bool whole_map(int ret)
 	return fine;
 }
 
+/* The same through the device's own file: a buffer is made for it. */
+static int call_map_bar(void)
+{
+	void *p = mmap(NULL, LENT, RW, MAP_SHARED, mem.fd,
+		       (off_t)(mem.offset[BAR] + OFFSET));
+
+	map = p;
+	return p == MAP_FAILED ? -errno : 0;
+}
+
+static void map_of_the_bar(void)
+{
+	const struct fault_call c = {
+		.name = "mmap of the BAR", .call = call_map_bar,
+		.whole = whole_map, .least = 8, .fails = 6,
+	};
+
+	fault_sweep(&c);
+}
+
 static void lend_and_map(void)
 {
 	lend();
@@ -614,6 +634,7 @@ int main(void)
 	CASE_LIMIT(slices, 60);
 	CASE_LIMIT(watches, 60);
 	CASE_LIMIT(mmaps, 120);
+	CASE_LIMIT(map_of_the_bar, 60);
 	CASE_LIMIT(closing, 60);
 	CASE_LIMIT(page_faults, 60);
 	return lend_end();

@@ -247,6 +247,28 @@ static void mappings(struct counter *c, uint32_t *seed)
 	munmap((void *)p, n);
 }
 
+/* The BAR itself, through the device's own file. */
+static void bar_mappings(struct counter *c, uint32_t *seed)
+{
+	uint64_t at = rnd(seed) % 512 * PAGE;
+	size_t n = (3 + rnd(seed) % 512) * PAGE;
+	volatile uint8_t *p = dev_map(&mem, BAR, at, n);
+
+	if (!p) {
+		bad(c, "mmap of the BAR", errno);
+		return;
+	}
+	for (int i = 0; i < 8; i++) {
+		uint64_t pos = rnd(seed) % (n / PAGE) * PAGE;
+
+		look(c, p + pos, at + pos);
+	}
+	mprotect((void *)(p + PAGE), PAGE, PROT_READ);
+	munmap((void *)p, PAGE);
+	look(c, p + PAGE, at + PAGE);
+	munmap((void *)(p + PAGE), n - PAGE);
+}
+
 static void big_mapping(struct counter *c, uint32_t *seed)
 {
 	static volatile uint8_t *p;
@@ -468,6 +490,7 @@ static struct job {
 	{ low_power, { .name = "low power" }, 0 },
 	{ exports, { .name = "exports and closes" }, 0 },
 	{ mappings, { .name = "mmaps" }, 0 },
+	{ bar_mappings, { .name = "mmaps of the BAR" }, 0 },
 	{ big_mapping, { .name = "accesses" }, 0 },
 	{ imports, { .name = "imports" }, 0 },
 	{ cuts, { .name = "slices" }, 0 },

@@ -203,6 +203,9 @@ struct barter_range {
 	__u64 length;
 };
 
+/* Of the name of a buffer or mapping, with the NUL: what dma-buf has room for. */
+#define BARTER_BUFFER_NAME_LENGTH	32
+
 #define BARTER_NAME_LENGTH	64
 #define BARTER_TEXT_LENGTH	160
 #define BARTER_TYPE_LENGTH	32

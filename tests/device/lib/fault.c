@@ -241,7 +241,9 @@ static void count_vmas(struct fault_state *s)
 
 	s->vmas = 0;
 	while (f && fgets(line, sizeof(line), f))
-		s->vmas += !!strstr(line, "/dmabuf");
+		/* What the device's user maps is not in the list of buffers. */
+		s->vmas += strstr(line, "/dmabuf") &&
+			!strstr(line, "/dmabuf:vfio:");
 	if (f)
 		fclose(f);
 	for (char *at = s->buffers; (at = strstr(at, "  mmaps ")); at++)
