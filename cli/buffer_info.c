@@ -124,6 +124,10 @@ void buffer_info_text(const struct buffer_info *buffer, int all)
 		importer_text(&buffer->importers[i]);
 	if (i < info->out_attachments)
 		printf("  ... %u more\n", info->out_attachments - i);
+	if (info->out_name[0])
+		printf("name         %.*s\n", BARTER_BUFFER_NAME_LENGTH,
+		       info->out_name);
+	printf("attribute    %s\n", barter_memattr_name(info->out_memattr));
 	printf("mmaps        %u\n", info->out_mmaps);
 	printf("faults       %" PRIu64 " by page, %" PRIu64 " by PMD, %" PRIu64
 	       " by PUD\n", (uint64_t)info->out_faults_pte,
@@ -200,6 +204,10 @@ void buffer_info_json(const struct buffer_info *buffer, struct json *json)
 	for (i = 0; i < info->out_nr_importers; i++)
 		importer_json(&buffer->importers[i], json);
 	json_close(json, ']');
+	snprintf(text, sizeof(text), "%.*s", BARTER_BUFFER_NAME_LENGTH,
+		 info->out_name);
+	json_text(json, "name", text[0] ? text : NULL);
+	json_text(json, "attribute", barter_memattr_name(info->out_memattr));
 	json_number(json, "mmaps", info->out_mmaps);
 	json_number(json, "faults_pte", info->out_faults_pte);
 	json_number(json, "faults_pmd", info->out_faults_pmd);

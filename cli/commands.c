@@ -49,7 +49,8 @@ const struct command commands[] = {
 		.run = run_unbind,
 	}, {
 		.name = "export",
-		.arguments = "[--native] [--read-only] [--json] BDF BAR "
+		.arguments = "[--native] [--read-only] [--attribute WORD [--force]] "
+			     "[--name NAME] [--json] BDF BAR "
 			     "OFFSET+LENGTH... [-- COMMAND...]",
 		.summary = "lend pieces of a BAR as one dma-buf",
 		.help =
@@ -63,6 +64,11 @@ const struct command commands[] = {
 "               guarantees only. The driver may also be vfio-pci\n"
 "  --read-only  nobody writes through it, neither a CPU nor a device; with\n"
 "               --native only the CPU is kept from it\n"
+"  --attribute WORD  how CPUs read and write what they map: uc, uncached (the\n"
+"               default), or wc, with writes combined\n"
+"  --force      that attribute even if the BAR is not prefetchable or is mapped\n"
+"               otherwise\n"
+"  --name NAME  shows in /proc/PID/maps; up to 31 bytes\n"
 "  --json       print for programs\n\n"
 "Example: barter export 01:00.0 2 0+64K 1M+64K -- sh -c 'barter info $BARTER_FD'\n",
 		.run = run_export,

@@ -17,7 +17,10 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-enum { OPTION_READ_ONLY, OPTION_NATIVE, OPTION_JSON };
+enum {
+	OPTION_READ_ONLY, OPTION_NATIVE, OPTION_ATTRIBUTE, OPTION_FORCE, OPTION_NAME,
+	OPTION_JSON
+};
 
 /* "OFFSET+LENGTH" */
 static int parse_range(char *text, struct barter_range *range)
@@ -62,6 +65,8 @@ static int failed_export(struct barter_device *device,
 
 	switch (error) {
 	case -EOPNOTSUPP:
+		if (what->memattr && !barter_device_can_export(device))
+			return failed(name, "this machine cannot combine writes: its CPU or kernel has no page attribute tables (PAT), or is no x86");
 		return failed_to_lend(device,
 				      what->flags & BARTER_EXPORT_NATIVE);
 	case -ENODEV:
@@ -76,10 +81,18 @@ static int failed_export(struct barter_device *device,
 	case -E2BIG:
 		return failed(name, "too much for one buffer: at most %u ranges, together at most %u times the BAR",
 			      BARTER_MAX_RANGES, BARTER_MAX_OVERCOMMIT);
+	case -EPERM:
+		return failed(name, "BAR %u is not prefetchable: combined writes may do something else there; --force has it all the same",
+			      bar);
+	case -EBUSY:
+		if (!what->memattr)
+			break;
+		return failed(name, "a part of this is mapped with another attribute, or another driver has claimed BAR %u; --force has the former all the same",
+			      bar);
 	default:
-		return failed(name, "cannot be exported: %s",
-			      strerror(-error));
+		break;
 	}
+	return failed(name, "cannot be exported: %s", strerror(-error));
 }
 
 /* Until stdin ends or a signal comes that ends programs. */
@@ -165,6 +178,9 @@ int run_export(const struct command *command, int argc, char **argv)
 	static const char *const names[] = {
 		[OPTION_READ_ONLY] = "read-only",
 		[OPTION_NATIVE] = "native",
+		[OPTION_ATTRIBUTE] = "attribute=",
+		[OPTION_FORCE] = "force",
+		[OPTION_NAME] = "name=",
 		[OPTION_JSON] = "json",
 		NULL
 	};
@@ -173,6 +189,7 @@ int run_export(const struct command *command, int argc, char **argv)
 		.size = sizeof(what),
 		.open_flags = O_RDWR,
 	};
+	const char *attribute = "uc";
 	int option, first, i, json = 0, status;
 	struct barter_range *ranges;
 	struct barter_bdf bdf;
@@ -183,11 +200,28 @@ int run_export(const struct command *command, int argc, char **argv)
 			json = 1;
 		else if (option == OPTION_NATIVE)
 			what.flags |= BARTER_EXPORT_NATIVE;
+		else if (option == OPTION_FORCE)
+			what.flags |= BARTER_EXPORT_FORCE_ATTRIBUTE;
+		else if (option == OPTION_NAME)
+			what.name = options.value;
+		else if (option == OPTION_ATTRIBUTE)
+			attribute = options.value;
 		else
 			what.open_flags = O_RDONLY;
 	}
 	if (option != OPTION_END)
 		return option_exit(option);
+	if (!strcmp(attribute, "wc"))
+		what.memattr = BARTER_MEMATTR_WC;
+	else if (strcmp(attribute, "uc"))
+		return wrong_usage(command, "\"%s\" is no attribute; expected uc or wc",
+				   attribute);
+	if (what.name && strlen(what.name) >= BARTER_BUFFER_NAME_LENGTH)
+		return wrong_usage(command, "the name \"%s\" is longer than %d bytes",
+				   what.name, BARTER_BUFFER_NAME_LENGTH - 1);
+	if (what.flags & BARTER_EXPORT_NATIVE &&
+	    (what.memattr || what.name || what.flags & BARTER_EXPORT_FORCE_ATTRIBUTE))
+		return wrong_usage(command, "--native goes with neither --attribute, --force nor --name");
 	first = options.at;
 	for (i = first; i < argc; i++) {
 		if (strcmp(argv[i], "--"))

@@ -64,10 +64,17 @@ static int export_own(struct barter_device *device,
 			.open_flags = what->open_flags | O_CLOEXEC,
 			.nr_ranges = what->nr_ranges,
 			.ranges = (uintptr_t)what->ranges,
+			.memattr = what->memattr,
 		},
 	};
-	int got = ioctl(device->fd, VFIO_DEVICE_FEATURE, &call);
+	int got;
 
+	if (what->name) {
+		if (strlen(what->name) >= sizeof(call.body.name))
+			return -EINVAL;
+		memcpy(call.body.name, what->name, strlen(what->name));
+	}
+	got = ioctl(device->fd, VFIO_DEVICE_FEATURE, &call);
 	return got < 0 ? -errno : got;
 }
 
@@ -112,9 +119,11 @@ BARTER_API int barter_device_export(struct barter_device *device,
 
 	/* A larger structure may ask for what this library cannot do. */
 	if (what->size != sizeof(*what) ||
-	    (what->flags & ~(BARTER_EXPORT_NATIVE | BARTER_EXPORT_READ_ONLY)) ||
+	    (what->flags & ~(BARTER_EXPORT_NATIVE | BARTER_EXPORT_READ_ONLY |
+			     BARTER_EXPORT_FORCE_ATTRIBUTE)) ||
 	    (what->flags & BARTER_EXPORT_NATIVE &&
-	     what->flags & BARTER_EXPORT_READ_ONLY) ||
+	     (what->flags & ~BARTER_EXPORT_NATIVE || what->memattr ||
+	      what->name)) ||
 	    (what->open_flags & ~(uint32_t)(O_ACCMODE | O_CLOEXEC)) ||
 	    !what->nr_ranges)
 		return -EINVAL;
@@ -129,4 +138,29 @@ BARTER_API int barter_device_export(struct barter_device *device,
 		return got;
 	*fd = got;
 	return 0;
+}
+
+BARTER_API int barter_buffer_set_memattr(struct barter_device *device, int fd,
+					 uint32_t memattr, uint32_t flags)
+{
+	struct {
+		struct vfio_device_feature head;
+		struct barter_feature_memattr body;
+	} call = {
+		.head = {
+			.argsz = sizeof(call),
+			.flags = VFIO_DEVICE_FEATURE_SET |
+				 BARTER_FEATURE_MEMATTR,
+		},
+		.body = {
+			.size = sizeof(call.body),
+			.flags = flags,
+			.dmabuf_fd = fd,
+			.memattr = memattr,
+		},
+	};
+
+	if (!ioctl(device->fd, VFIO_DEVICE_FEATURE, &call))
+		return 0;
+	return errno == ENOTTY ? -EOPNOTSUPP : -errno;
 }

@@ -122,3 +122,15 @@ BARTER_API const char *barter_why_name(uint32_t why)
 
 	return name_of(names, COUNT(names), why);
 }
+
+BARTER_API const char *barter_memattr_name(uint32_t memattr)
+{
+	switch (memattr) {
+	case BARTER_MEMATTR_UC:
+		return "uc";
+	case BARTER_MEMATTR_WC:
+		return "wc";
+	default:
+		return "unknown";
+	}
+}

@@ -128,6 +128,7 @@ struct barter_exporter_ops {
 
 #define BARTER_NR_REASONS	9
 #define BARTER_NR_WINDOWS	6
+#define BARTER_NR_MEMATTR	2
 
 /**
  * struct barter_exporter - a device that lends its memory
@@ -143,6 +144,8 @@ struct barter_exporter_ops {
  *			@bars_zapped (bits of BARs, during a revoke).
  *	list_lock	the list of buffers. A leaf, nothing sleeps under it.
  *	windows		has a lock of its own
+ *	attr_lock	which buffers are mapped with which memory attribute: @mapped,
+ *			and of each buffer its attribute and its place there
  */
 struct barter_exporter {
 	struct pci_dev *pdev;
@@ -162,6 +165,8 @@ struct barter_exporter {
 	} spans[BARTER_NR_WINDOWS];
 	unsigned int nr_spans;
 	u32 bars_zapped;
+	struct mutex attr_lock;
+	struct list_head mapped[BARTER_NR_MEMATTR];
 };
 
 /* Give up when a fatal signal arrives; for callers that serve a system call. */
@@ -203,6 +208,9 @@ int barter_exporter_mmap(struct barter_exporter *exp, unsigned int bar,
 			 u64 offset, const char *name,
 			 struct vm_area_struct *vma);
 
+int barter_buf_set_memattr(struct barter_exporter *exp, struct dma_buf *dmabuf,
+			   u32 memattr, bool force);
+
 /**
  * struct barter_lend - what is to be lent
  * @bar: BAR index, 0 to 5
@@ -210,6 +218,8 @@ int barter_exporter_mmap(struct barter_exporter *exp, unsigned int bar,
  * @nr: number of @ranges, 1 to BARTER_MAX_RANGES
  * @open_flags: O_CLOEXEC and an access mode; O_RDONLY with BARTER_EXPORT_READ_ONLY
  * @flags: BARTER_EXPORT_*
+ * @memattr: BARTER_MEMATTR_*
+ * @name: for /proc/PID/maps; cut after 31 characters; NULL or empty for none
  */
 struct barter_lend {
 	unsigned int bar;
@@ -217,6 +227,8 @@ struct barter_lend {
 	u32 nr;
 	unsigned int open_flags;
 	u32 flags;
+	u32 memattr;
+	const char *name;
 };
 
 int barter_export_fd(struct barter_exporter *exp, const struct barter_lend *lend);

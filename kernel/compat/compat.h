@@ -211,6 +211,25 @@ static inline vm_fault_t barter_insert_huge(struct vm_fault *vmf,
 	return VM_FAULT_FALLBACK;
 }
 
+/*
+ * Can a page table entry of a module's own making combine writes, for sure? On x86
+ * it takes page attribute tables; of other architectures nothing is known here.
+ */
+#ifdef CONFIG_X86
+#include <asm/memtype.h>
+static inline bool barter_can_combine(void)
+{
+	return pat_enabled() &&
+	       pgprot_val(pgprot_writecombine(__pgprot(0))) !=
+	       pgprot_val(pgprot_noncached(__pgprot(0)));
+}
+#else
+static inline bool barter_can_combine(void)
+{
+	return false;
+}
+#endif
+
 /* 0 for a page, 1 for a PMD, 2 for a PUD. */
 static inline unsigned int barter_order_level(unsigned int order)
 {

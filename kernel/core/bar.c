@@ -101,7 +101,9 @@ static int barter_bar_publish(struct barter_buf *buf)
  * every barter_exporter_revoke(), but comes back as soon as the driver permits. It
  * holds @vma's file open. Context: mmap_lock held for write; waits for no revoke.
  *
- * Return: 0; -EINVAL: not inside the BAR; -ENODEV: the device is closed; -ENOMEM.
+ * Return: 0; -EINVAL: not inside the BAR; -ENODEV: the device is closed; -EBUSY: a
+ * page is mapped with another memory attribute, see barter_buf_set_memattr();
+ * -ENOMEM; -EINTR on a fatal signal.
  */
 int barter_exporter_mmap(struct barter_exporter *exp, unsigned int bar,
 			 u64 offset, const char *name,
@@ -121,14 +123,17 @@ int barter_exporter_mmap(struct barter_exporter *exp, unsigned int bar,
 	ret = barter_buf_set_name(buf, name);
 	if (!ret)
 		ret = barter_bar_publish(buf);
-	if (ret)
+	if (!ret)
+		ret = barter_memattr_begin(buf);
+	if (ret < 0)
 		goto out_put;
 
 	trace_barter_export(buf->id, buf->pdev, bar, buf->ranges->nr,
 			    buf->ranges->length);
 	buf->held = get_file(vma->vm_file);
 	vma_set_file(vma, buf->dmabuf->file);
-	barter_vma_begin(buf, vma);
+	barter_vma_begin(buf, vma, ret);
+	ret = 0;
 out_put:
 	dma_buf_put(buf->dmabuf);
 	return ret;

@@ -274,6 +274,7 @@ static void barter_buf_free(struct barter_buf *buf)
 	spin_unlock(&barter_bufs_lock);
 
 	barter_watch_buf_release(buf);
+	barter_memattr_buf_free(buf);
 	barter_window_free(buf);
 	mutex_destroy(&buf->window_lock);
 	pci_dev_put(buf->pdev);
@@ -345,6 +346,7 @@ int barter_buf_make(struct barter_buf *buf, unsigned int open_flags)
 	init_waitqueue_head(&buf->idle);
 	mutex_init(&buf->window_lock);
 	barter_watch_buf_init(buf);
+	barter_memattr_buf_init(buf);
 	INIT_LIST_HEAD(&buf->exp_node);
 	INIT_LIST_HEAD(&buf->children);
 	INIT_LIST_HEAD(&buf->sibling);
@@ -410,6 +412,22 @@ void barter_buf_list(struct barter_buf *buf)
 	spin_unlock(&barter_bufs_lock);
 }
 
+/* The name and the attribute that were asked for, before anybody has the buffer. */
+static int barter_buf_dress(struct barter_buf *buf,
+			    const struct barter_lend *lend)
+{
+	int ret = 0;
+
+	if (lend->name)
+		ret = barter_buf_set_name(buf, lend->name);
+	/* Uncached it is, and looked at when somebody maps it. */
+	if (!ret && (lend->memattr != BARTER_MEMATTR_UC ||
+		     lend->flags & BARTER_EXPORT_FORCE_ATTRIBUTE))
+		ret = barter_memattr_apply(buf, lend->memattr, lend->flags &
+					   BARTER_EXPORT_FORCE_ATTRIBUTE);
+	return ret;
+}
+
 /**
  * barter_buf_publish - from here on everybody may find the buffer
  * @buf: of barter_buf_make()
@@ -440,6 +458,7 @@ int barter_buf_publish(struct barter_buf *buf, struct barter_buf *parent)
  * -EINVAL: flags, open_flags, no range, misaligned, outside the BAR, not memory;
  * -ENODEV: no such BAR, or the device is closed or gone;
  * -EOVERFLOW, -E2BIG: see struct vfio_device_feature_dma_buf in the uapi header;
+ * -ENOENT, -EOPNOTSUPP, -EPERM, -EBUSY: see barter_buf_set_memattr();
  * -ENOMEM; -EMFILE: no fd is free; -EINTR: a fatal signal came.
  */
 int barter_export_fd(struct barter_exporter *exp, const struct barter_lend *lend)
@@ -455,7 +474,8 @@ int barter_export_fd(struct barter_exporter *exp, const struct barter_lend *lend
 		return -EINVAL;
 	if (lend->open_flags & ~(O_ACCMODE | O_CLOEXEC) || mode == O_ACCMODE)
 		return -EINVAL;
-	if (lend->flags & ~BARTER_EXPORT_READ_ONLY ||
+	if (lend->flags & ~(BARTER_EXPORT_READ_ONLY |
+			    BARTER_EXPORT_FORCE_ATTRIBUTE) ||
 	    (lend->flags & BARTER_EXPORT_READ_ONLY && mode != O_RDONLY))
 		return -EINVAL;
 
@@ -463,7 +483,9 @@ int barter_export_fd(struct barter_exporter *exp, const struct barter_lend *lend
 	if (IS_ERR(buf))
 		return PTR_ERR(buf);
 
-	ret = barter_buf_publish(buf, NULL);
+	ret = barter_buf_dress(buf, lend);
+	if (!ret)
+		ret = barter_buf_publish(buf, NULL);
 	if (ret)
 		goto err_put_dmabuf;
 	trace_barter_export(buf->id, buf->pdev, buf->bar, buf->ranges->nr,

@@ -142,10 +142,13 @@ static int barter_info(struct barter_client *client, union barter_request *u)
 	req->out_length = buf->ranges->length;
 	req->out_nr_ranges = buf->shown->nr;
 	barter_info_what(req, buf);
-	req->out_mmaps = atomic_read(&buf->mmaps);
+	req->out_mmaps = barter_buf_mmaps(buf);
 	req->out_faults_pte = atomic64_read(&buf->faults[0]);
 	req->out_faults_pmd = atomic64_read(&buf->faults[1]);
 	req->out_faults_pud = atomic64_read(&buf->faults[2]);
+	req->out_memattr = READ_ONCE(buf->memattr);
+	req->out_forced = READ_ONCE(buf->attr_forced);
+	barter_buf_name(buf, req->out_name);
 	req->out_attachments = 0;
 	memset(req->out_blocker, 0, sizeof(req->out_blocker));
 

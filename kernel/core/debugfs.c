@@ -116,6 +116,15 @@ static int barter_show_state(struct seq_file *m, struct barter_buf *buf)
 	return 0;
 }
 
+static void barter_show_name(struct seq_file *m, struct barter_buf *buf)
+{
+	char name[BARTER_BUFFER_NAME_LENGTH];
+
+	barter_buf_name(buf, name);
+	seq_puts(m, " name ");
+	seq_escape(m, name, " \t\n\\");
+}
+
 static int barter_buffers_show(struct seq_file *m, void *unused)
 {
 	struct barter_buf *buf;
@@ -129,13 +138,17 @@ static int barter_buffers_show(struct seq_file *m, void *unused)
 			   buf->ranges->length, buf->ranges->nr);
 		barter_show_kind(m, buf);
 		barter_show_ranges(m, buf);
+		seq_printf(m, "  memattr %s", READ_ONCE(buf->memattr) ==
+			   BARTER_MEMATTR_WC ? "wc" : "uc");
+		barter_show_name(m, buf);
+		seq_putc(m, '\n');
 		ret = barter_show_state(m, buf);
 		if (ret) {
 			barter_buf_put(buf);
 			break;
 		}
-		seq_printf(m, "  mmaps %d faults pte %lld pmd %lld pud %lld\n",
-			   atomic_read(&buf->mmaps),
+		seq_printf(m, "  mmaps %u faults pte %lld pmd %lld pud %lld\n",
+			   barter_buf_mmaps(buf),
 			   atomic64_read(&buf->faults[0]),
 			   atomic64_read(&buf->faults[1]),
 			   atomic64_read(&buf->faults[2]));
@@ -143,15 +156,6 @@ static int barter_buffers_show(struct seq_file *m, void *unused)
 	return ret;
 }
 DEFINE_SHOW_ATTRIBUTE(barter_buffers);
-
-static void barter_show_name(struct seq_file *m, struct barter_buf *buf)
-{
-	char name[BARTER_BUFFER_NAME_LENGTH];
-
-	barter_buf_name(buf, name);
-	seq_puts(m, " name ");
-	seq_escape(m, name, " \t\n\\");
-}
 
 /* What the users of devices have mapped of BARs; what is lent is in "buffers". */
 static int barter_mmaps_show(struct seq_file *m, void *unused)
@@ -165,8 +169,8 @@ static int barter_mmaps_show(struct seq_file *m, void *unused)
 			   buf->id, pci_name(buf->pdev), buf->bar,
 			   buf->ranges->runs[0].offset, buf->ranges->length);
 		barter_show_name(m, buf);
-		seq_printf(m, " vmas %d faults pte %lld pmd %lld pud %lld\n",
-			   atomic_read(&buf->mmaps),
+		seq_printf(m, " vmas %u faults pte %lld pmd %lld pud %lld\n",
+			   barter_buf_mmaps(buf),
 			   atomic64_read(&buf->faults[0]),
 			   atomic64_read(&buf->faults[1]),
 			   atomic64_read(&buf->faults[2]));

@@ -68,6 +68,7 @@ int barter_exporter_init(struct barter_exporter *exp, struct pci_dev *pdev,
 	spin_lock_init(&exp->list_lock);
 	INIT_LIST_HEAD(&exp->bufs);
 	mt_init_flags(&exp->windows, MT_FLAGS_ALLOC_RANGE);
+	barter_memattr_init(exp);
 
 	mutex_lock(&barter_exporters_lock);
 	list_add_tail(&exp->node, &barter_exporters);
@@ -135,6 +136,7 @@ void barter_exporter_cleanup(struct barter_exporter *exp)
 	mutex_unlock(&barter_exporters_lock);
 	mtree_destroy(&exp->windows);
 	pci_dev_put(exp->pdev);
+	mutex_destroy(&exp->attr_lock);
 	mutex_destroy(&exp->lock);
 }
 BARTER_EXPORT(barter_exporter_cleanup);

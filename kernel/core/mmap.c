@@ -26,10 +26,16 @@
 /* What one fault fills in where the memory is scattered by single pages. */
 #define BARTER_FAULT_AROUND	SZ_64K
 
-/* Byte of the buffer that @address in the VMA shows. */
-static u64 barter_vma_pos(const struct barter_buf *buf,
-			  const struct vm_area_struct *vma,
-			  unsigned long address)
+/**
+ * barter_vma_pos - what of a buffer an address shows
+ * @buf: the buffer
+ * @vma: one of its VMAs
+ * @address: in it
+ *
+ * Return: the byte of the buffer.
+ */
+u64 barter_vma_pos(const struct barter_buf *buf,
+		   const struct vm_area_struct *vma, unsigned long address)
 {
 	unsigned long pgoff = vma->vm_pgoff +
 			      ((address - vma->vm_start) >> PAGE_SHIFT);
@@ -106,6 +112,14 @@ static bool barter_fault_allowed(struct barter_buf *buf)
 	return exp->ops->access_allowed(exp);
 }
 
+static const struct vm_operations_struct barter_vm_ops_combine;
+
+static u32 barter_vma_memattr(const struct vm_area_struct *vma)
+{
+	return vma->vm_ops == &barter_vm_ops_combine ? BARTER_MEMATTR_WC :
+						       BARTER_MEMATTR_UC;
+}
+
 static vm_fault_t barter_vm_huge_fault(struct vm_fault *vmf, unsigned int order)
 {
 	struct vm_area_struct *vma = vmf->vma;
@@ -118,6 +132,8 @@ static vm_fault_t barter_vm_huge_fault(struct vm_fault *vmf, unsigned int order)
 	if (barter_fault_allowed(buf)) {
 		if (order)
 			ret = barter_fault_huge(buf, vmf, order);
+		else if (barter_vma_memattr(vma) == BARTER_MEMATTR_WC)
+			ret = barter_fault_combine(buf, vmf);
 		else
 			ret = barter_fault_pages(buf, vmf);
 	}
@@ -139,7 +155,7 @@ static void barter_vm_open(struct vm_area_struct *vma)
 {
 	struct barter_buf *buf = vma->vm_private_data;
 
-	atomic_inc(&buf->mmaps);
+	atomic_inc(&buf->mmaps[barter_vma_memattr(vma)]);
 }
 
 static void barter_vm_close(struct vm_area_struct *vma)
@@ -147,7 +163,8 @@ static void barter_vm_close(struct vm_area_struct *vma)
 	struct barter_buf *buf = vma->vm_private_data;
 
 	/* The buffer stays: the VMA has its file yet. */
-	if (atomic_dec_and_test(&buf->mmaps) && buf->held)
+	if (atomic_dec_and_test(&buf->mmaps[barter_vma_memattr(vma)]) &&
+	    buf->held)
 		fput(buf->held);
 }
 
@@ -158,21 +175,34 @@ static const struct vm_operations_struct barter_vm_ops = {
 	BARTER_VM_OPS_HUGE(barter_vm_huge_fault)
 };
 
+/* No huge faults: combine.c says why. */
+static const struct vm_operations_struct barter_vm_ops_combine = {
+	.open = barter_vm_open,
+	.close = barter_vm_close,
+	.fault = barter_vm_fault,
+};
+
 /**
  * barter_vma_begin - make a VMA one of a buffer
  * @buf: the buffer, with a window
  * @vma: its page offset is in the window already
+ * @memattr: of barter_memattr_begin(), which has counted it
  *
  * Context: mmap_lock held for write; nothing may fail after this.
  */
-void barter_vma_begin(struct barter_buf *buf, struct vm_area_struct *vma)
+void barter_vma_begin(struct barter_buf *buf, struct vm_area_struct *vma,
+		      u32 memattr)
 {
+	pgprot_t prot = memattr == BARTER_MEMATTR_WC ?
+			pgprot_writecombine(vma->vm_page_prot) :
+			pgprot_noncached(vma->vm_page_prot);
+
 	vma->vm_private_data = buf;
-	vma->vm_ops = &barter_vm_ops;
-	vma->vm_page_prot = pgprot_decrypted(pgprot_noncached(vma->vm_page_prot));
+	vma->vm_ops = memattr == BARTER_MEMATTR_WC ? &barter_vm_ops_combine :
+						     &barter_vm_ops;
+	vma->vm_page_prot = pgprot_decrypted(prot);
 	vm_flags_set(vma, VM_ALLOW_ANY_UNCACHED | VM_IO | VM_PFNMAP |
 			  VM_DONTEXPAND | VM_DONTDUMP);
-	barter_vm_open(vma);
 }
 
 /**
@@ -185,7 +215,8 @@ void barter_vma_begin(struct barter_buf *buf, struct vm_area_struct *vma)
  *
  * Return: 0, -EINVAL for a private mapping and one of a buffer that is itself a
  * mapping (remap_file_pages() gets here), -EPERM for a writable one of an
- * O_RDONLY or read-only buffer, -EBADFD if the buffer is dead, -ENOSPC, -ENOMEM.
+ * O_RDONLY or read-only buffer, -EBADFD if the buffer is dead, -EBUSY if a page is
+ * mapped with another memory attribute, -ENOSPC, -ENOMEM, -EINTR.
  */
 int barter_buf_mmap(struct dma_buf *dmabuf, struct vm_area_struct *vma)
 {
@@ -206,9 +237,12 @@ int barter_buf_mmap(struct dma_buf *dmabuf, struct vm_area_struct *vma)
 	ret = barter_window_alloc(buf);
 	if (ret)
 		return ret;
+	ret = barter_memattr_begin(buf);
+	if (ret < 0)
+		return ret;
 
 	vma->vm_pgoff += buf->window;
-	barter_vma_begin(buf, vma);
+	barter_vma_begin(buf, vma, ret);
 	return 0;
 }
 

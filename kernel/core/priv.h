@@ -25,6 +25,7 @@
 #include <linux/device.h>
 #include <linux/dma-buf.h>
 #include <linux/dma-resv.h>
+#include <linux/mm_types.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 
@@ -36,6 +37,7 @@ struct dma_fence;
 struct eventfd_ctx;
 struct seq_file;
 struct vm_area_struct;
+struct vm_fault;
 
 /**
  * struct barter_buf - one lent dma-buf
@@ -113,7 +115,10 @@ struct barter_buf {
 	unsigned long window;		/* first page offset in exp->mapping */
 	bool bar_mmap;			/* bar.c; constant, and so is @window then */
 	struct file *held;		/* bar.c; for as long as there are @mmaps */
-	atomic_t mmaps;
+	atomic_t mmaps[BARTER_NR_MEMATTR];
+	struct list_head mapped_node[BARTER_NR_MEMATTR];	/* exp->attr_lock */
+	u32 memattr;			/* exp->attr_lock; of mmaps to come */
+	bool attr_forced;		/* exp->attr_lock */
 	atomic64_t faults[3];		/* PTE, PMD, PUD */
 };
 
@@ -236,8 +241,29 @@ void barter_sgt_unmap(struct barter_attach *ba, struct sg_table *sgt,
 
 /* mmap.c */
 int barter_buf_mmap(struct dma_buf *dmabuf, struct vm_area_struct *vma);
-void barter_vma_begin(struct barter_buf *buf, struct vm_area_struct *vma);
+void barter_vma_begin(struct barter_buf *buf, struct vm_area_struct *vma,
+		      u32 memattr);
+u64 barter_vma_pos(const struct barter_buf *buf,
+		   const struct vm_area_struct *vma, unsigned long address);
 void barter_buf_zap(struct barter_buf *buf);
+
+/* VMAs that map the buffer. */
+static inline unsigned int barter_buf_mmaps(const struct barter_buf *buf)
+{
+	return atomic_read(&buf->mmaps[BARTER_MEMATTR_UC]) +
+	       atomic_read(&buf->mmaps[BARTER_MEMATTR_WC]);
+}
+
+/* combine.c */
+vm_fault_t barter_fault_combine(struct barter_buf *buf, struct vm_fault *vmf);
+
+/* memattr.c */
+void barter_memattr_init(struct barter_exporter *exp);
+void barter_memattr_buf_init(struct barter_buf *buf);
+void barter_memattr_buf_free(struct barter_buf *buf);
+void barter_memattr_inherit(struct barter_buf *buf, struct barter_buf *parent);
+int barter_memattr_begin(struct barter_buf *buf);
+int barter_memattr_apply(struct barter_buf *buf, u32 memattr, bool force);
 
 /* name.c */
 int barter_buf_set_name(struct barter_buf *buf, const char *name);

@@ -252,7 +252,7 @@ static int barter_slice_tables(struct barter_buf *buf,
 }
 
 static struct barter_buf *barter_slice_new(const struct barter_slice *req,
-					   const struct barter_buf *parent,
+					   struct barter_buf *parent,
 					   const struct barter_range *ranges)
 {
 	struct barter_buf *buf;
@@ -278,7 +278,10 @@ static struct barter_buf *barter_slice_new(const struct barter_slice *req,
 	buf->bus = parent->bus;
 	buf->devfn = parent->devfn;
 	ret = barter_buf_make(buf, req->open_flags);
-	return ret ? ERR_PTR(ret) : buf;
+	if (ret)
+		return ERR_PTR(ret);
+	barter_memattr_inherit(buf, parent);
+	return buf;
 }
 
 /**

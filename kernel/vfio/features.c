@@ -17,6 +17,8 @@ struct barter_vfio_request {
 	u32 open_flags;
 	u32 nr_ranges;
 	const void __user *ranges;
+	u32 memattr;
+	const char *name;
 };
 
 static int barter_vfio_lend(struct barter_vfio *bv,
@@ -27,6 +29,8 @@ static int barter_vfio_lend(struct barter_vfio *bv,
 		.nr = req->nr_ranges,
 		.open_flags = req->open_flags,
 		.flags = req->flags,
+		.memattr = req->memattr,
+		.name = req->name,
 	};
 	struct barter_range *ranges;
 	int ret;
@@ -128,7 +132,10 @@ static int barter_vfio_export(struct barter_vfio *bv, u32 flags,
 			       arg, argsz);
 	if (ret)
 		return ret;
-	if (req.flags & ~BARTER_EXPORT_READ_ONLY || req.__reserved)
+	if (req.flags & ~(BARTER_EXPORT_READ_ONLY | BARTER_EXPORT_FORCE_ATTRIBUTE) ||
+	    req.__reserved ||
+	    req.__reserved2 || strnlen(req.name, sizeof(req.name)) ==
+			       sizeof(req.name))
 		return -EINVAL;
 
 	lend = (struct barter_vfio_request) {
@@ -137,6 +144,8 @@ static int barter_vfio_export(struct barter_vfio *bv, u32 flags,
 		.open_flags = req.open_flags,
 		.nr_ranges = req.nr_ranges,
 		.ranges = u64_to_user_ptr(req.ranges),
+		.memattr = req.memattr,
+		.name = req.name,
 	};
 	return barter_vfio_lend(bv, &lend);
 }
@@ -208,6 +217,8 @@ int barter_vfio_feature(struct vfio_device *vdev, u32 flags, void __user *arg,
 		return barter_vfio_feature11(bv, flags, arg, argsz);
 	case BARTER_FEATURE_EXPORT:
 		return barter_vfio_export(bv, flags, arg, argsz);
+	case BARTER_FEATURE_MEMATTR:
+		return barter_vfio_memattr(bv, flags, arg, argsz);
 	case BARTER_FEATURE_NATIVE:
 		return barter_vfio_native(bv, flags, arg, argsz);
 	case BARTER_FEATURE_REVOKE:

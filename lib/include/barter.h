@@ -304,6 +304,8 @@ int barter_device_dma_unmap(struct barter_device *device, uint64_t iova,
  * @nr_ranges: how many @ranges
  * @ranges: pieces of the BAR in the order in which the buffer has them; offset
  *	and length are multiples of the page size; they may overlap
+ * @memattr: BARTER_MEMATTR_*: how CPUs read and write what they map of it
+ * @name: for /proc/PID/maps, at most 31 bytes; NULL for none
  */
 struct barter_export {
 	size_t size;
@@ -312,6 +314,8 @@ struct barter_export {
 	uint32_t open_flags;
 	uint32_t nr_ranges;
 	const struct barter_range *ranges;
+	uint32_t memattr;
+	const char *name;
 };
 
 /**
@@ -342,9 +346,13 @@ int barter_device_can_export_native(struct barter_device *device);
  * /dev/barter knows nothing of it, and what holds of its revoke is what the
  * kernel guarantees. Any VFIO driver that lends by itself will do.
  *
+ * An attribute other than BARTER_MEMATTR_UC may be refused as by
+ * barter_buffer_set_memattr(), unless BARTER_EXPORT_FORCE_ATTRIBUTE is in @flags.
+ *
  * Return: 0, -EINVAL (no range, misaligned, length 0, outside the BAR, an I/O
  * port BAR, an unknown flag, BARTER_EXPORT_READ_ONLY without O_RDONLY or with
- * BARTER_EXPORT_NATIVE), -ENODEV (no such BAR), -EOVERFLOW (offset plus
+ * BARTER_EXPORT_NATIVE, a name that is too long, a name or attribute with that),
+ * -ENODEV (no such BAR), -EOVERFLOW (offset plus
  * length overflows), -E2BIG (over BARTER_MAX_RANGES or over
  * BARTER_MAX_OVERCOMMIT times the BAR), -EOPNOTSUPP (the driver does not
  * lend; native: see barter_device_can_export_native(), or more than one range,
@@ -369,6 +377,31 @@ int barter_device_export(struct barter_device *device,
  * sure that nobody has it), -EOPNOTSUPP (the driver does not lend).
  */
 int barter_buffer_revoke(struct barter_device *device, int fd);
+
+/**
+ * barter_buffer_set_memattr() - choose how mappings of a buffer are cached
+ * @device: handle of the device that lent it
+ * @fd: the buffer
+ * @memattr: BARTER_MEMATTR_UC or BARTER_MEMATTR_WC
+ * @flags: BARTER_MEMATTR_FORCE: also where it is unsafe
+ *
+ * Holds for mappings from now on, by whomever; those that are there stay as they are.
+ *
+ * Return: 0, -EBADF, -EINVAL (not a dma-buf, an unknown flag), -ENODEV (not a
+ * buffer of barter's, or of another device), -EBADFD (dead), -ENOENT (no such attribute), -EPERM (the
+ * BAR is not prefetchable), -EBUSY (a page of it is mapped with another attribute),
+ * -EOPNOTSUPP (this machine cannot, or the driver does not lend), -ENOMEM, -EINTR.
+ */
+int barter_buffer_set_memattr(struct barter_device *device, int fd,
+			      uint32_t memattr, uint32_t flags);
+
+/**
+ * barter_memattr_name() - an attribute as a word
+ * @memattr: BARTER_MEMATTR_*
+ *
+ * Return: "uc", "wc" or "unknown".
+ */
+const char *barter_memattr_name(uint32_t memattr);
 
 /* ---- iommufd ---------------------------------------------------------- */
 

@@ -631,13 +631,13 @@ static int child_many(void *arg)
 static void many_mappings(void)
 {
 	bool slow = atoi(getenv("BARTER_TIME_SCALE") ?: "1") > 1;
-	unsigned int least = slow ? 8000 : 65000;
+	unsigned int least = slow ? 1800 : 65000;
 	int before = count_mmaps();
 	char was[16];
 
 	sysfs_read(was, sizeof(was), "/proc/sys/vm/max_map_count");
 	if (slow)
-		sysfs_put("8192", "/proc/sys/vm/max_map_count");
+		sysfs_put("2048", "/proc/sys/vm/max_map_count");
 	is(in_child(child_many, &least, 200000), 0, "%u mappings or more",
 	   least);
 	sysfs_put(was, "/proc/sys/vm/max_map_count");

@@ -52,6 +52,22 @@ else
 	says 'without --native barter lends it' 'and what to do'
 fi
 
+exits 0 'an attribute and a name' barter export --attribute wc --name 'frame 1' \
+	"$VM_VRAM0" 2 0+64K -- sh -c 'barter info $BARTER_FD'
+says '^attribute  *wc$' 'info says the attribute'
+says '^name  *frame 1$' 'and the name'
+exits 0 'uncached by default' barter export "$VM_VRAM0" 2 0+64K -- sh -c 'barter info --json $BARTER_FD'
+says '"attribute": *"uc"' 'is said as JSON'
+says '"name": *null' 'and that there is no name'
+exits 2 'an attribute that there is not' barter export --attribute wb "$VM_VRAM0" 2 0+64K
+says 'expected uc or wc' 'says which there are'
+exits 2 'a name that is too long' barter export --name 12345678901234567890123456789012 "$VM_VRAM0" 2 0+64K
+exits 2 'native with a name' barter export --native --name x "$VM_VRAM0" 2 0+64K
+barter bind "$VM_EDU" >/dev/null
+exits 1 'a BAR that is not prefetchable' barter export --attribute wc "$VM_EDU" 0 0+64K
+says 'not prefetchable.*--force' 'says why, and what to do'
+exits 0 'by force' barter export --attribute wc --force "$VM_EDU" 0 0+64K -- true
+
 echo auto >$parameter
 barter doctor >/tmp/said 2>&1
 case $native$iommufd in

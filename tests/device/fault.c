@@ -20,6 +20,7 @@
 
 #include "lib/fault.h"
 #include "lib/lend.h"
+#include "lib/memattr.h"
 #include "lib/slice.h"
 #include "lib/tester.h"
 #include "lib/watch.h"
@@ -356,6 +357,8 @@ static bool whole_map(int ret)
 	return fine;
 }
 
+static volatile uint8_t *first;
+
 /* The same through the device's own file: a buffer is made for it. */
 static int call_map_bar(void)
 {
@@ -364,6 +367,37 @@ static int call_map_bar(void)
 
 	map = p;
 	return p == MAP_FAILED ? -errno : 0;
+}
+
+/* An attribute, with a mapping beside it whose ranges have to be sorted. */
+static void lend_beside_a_mapping(void)
+{
+	lend_ranges(64, PAGE);
+	first = mmap(NULL, PAGE, RW, MAP_SHARED, mem.fd,
+		     (off_t)(mem.offset[BAR] + OFFSET + LENT));
+}
+
+static void unmap_beside_and_close(void)
+{
+	munmap((void *)first, PAGE);
+	lend_close();
+}
+
+static int call_memattr(void)
+{
+	return buf_memattr(&mem, lent, BARTER_MEMATTR_WC, BARTER_MEMATTR_FORCE) ?:
+		buf_memattr(&mem, lent, BARTER_MEMATTR_UC, 0);
+}
+
+static void attributes(void)
+{
+	const struct fault_call c = {
+		.name = "memory attribute", .before = lend_beside_a_mapping,
+		.call = call_memattr, .after = unmap_beside_and_close,
+		.moves = true,
+	};
+
+	fault_sweep(&c);
 }
 
 static void map_of_the_bar(void)
@@ -410,8 +444,6 @@ static void crowd_out(void)
 	for (int i = 0; i < CROWD; i++)
 		close(crowd[i]);
 }
-
-static volatile uint8_t *first;
 
 static void lend_and_map_first(void)
 {
@@ -623,6 +655,37 @@ static void page_faults(void)
 	fill(bar + OFFSET, SEED, OFFSET, PAGE);
 }
 
+/* Page tables are made by the fault itself. */
+static void lend_combined(void)
+{
+	lend();
+	if (buf_memattr(&mem, lent, BARTER_MEMATTR_WC, BARTER_MEMATTR_FORCE))
+		tap_bail("no write-combining");
+	map = mmap(ALONE, LENT, RW, MAP_SHARED | MAP_FIXED_NOREPLACE, lent, 0);
+	if (map != ALONE)
+		tap_bail("no mapping at %p: %s", ALONE, strerror(errno));
+}
+
+static void combined_faults(void)
+{
+	const struct fault_call calls[] = {
+		{ .name = "load, write-combining", .before = lend_combined,
+		  .call = call_load, .whole = whole_load, .after = close_alone,
+		  .least = 2, .moves = true },
+		{ .name = "read() into it, write-combining",
+		  .before = lend_combined, .call = call_kernel,
+		  .whole = whole_kernel, .after = close_alone, .least = 2,
+		  .moves = true, .errnos = { EFAULT } },
+	};
+
+	file = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+	fault_length = LENT;
+	for (int i = 0; i < 2; i++)
+		fault_sweep(&calls[i]);
+	close(file);
+	fill(bar + OFFSET, SEED, OFFSET, PAGE);
+}
+
 int main(void)
 {
 	lend_begin();
@@ -635,6 +698,8 @@ int main(void)
 	CASE_LIMIT(watches, 60);
 	CASE_LIMIT(mmaps, 120);
 	CASE_LIMIT(map_of_the_bar, 60);
+	CASE_LIMIT(attributes, 60);
+	CASE_LIMIT(combined_faults, 60);
 	CASE_LIMIT(closing, 60);
 	CASE_LIMIT(page_faults, 60);
 	return lend_end();

@@ -185,6 +185,11 @@ static long c_export_own(struct thread *t, const uint64_t *a)
 	arg.e.open_flags = (uint32_t)a[5];
 	arg.e.nr_ranges = nr;
 	arg.e.__reserved = op == 6;
+	if (op > 8) {
+		arg.e.flags = a[4] & 2;
+		arg.e.memattr = (uint32_t)a[4] >> 2 & 3;
+		memset(arg.e.name, (int)(a[4] >> 8), a[4] >> 16 & 63 ? 9 : 32);
+	}
 	/* What lies behind the structure that the kernel knows. */
 	arg.more[0] = op == 7;
 	p = nr > SMALL_NR ? big_request()->ranges :
@@ -193,6 +198,29 @@ static long c_export_own(struct thread *t, const uint64_t *a)
 	ret = ioctl(fd_get(a[0]), VFIO_DEVICE_FEATURE,
 		    place(t, a[6] & 0xff, &arg, sizeof(arg)));
 	return op >= 1 && op <= 3 ? RESULT(ret) : fd_put(K_BUF, ret);
+}
+
+/* How a buffer is cached where it is mapped; or whose BARs' mappings are. */
+static long c_memattr(struct thread *t, const uint64_t *a)
+{
+	struct {
+		struct vfio_device_feature h;
+		struct barter_feature_memattr m;
+		uint32_t more[2];
+	} arg = { 0 };
+
+	if (a[3] % 32 == 31)
+		return sysfs_put(a[3] & 32 ? "Y" : "N",
+				 "/sys/module/barter_vfio_pci/parameters/mmap_buffers");
+	arg.h.argsz = (uint32_t)size_of(a[2], sizeof(arg));
+	arg.h.flags = VFIO_DEVICE_FEATURE_SET | BARTER_FEATURE_MEMATTR |
+		(a[3] % 32 == 30 ? VFIO_DEVICE_FEATURE_PROBE : 0);
+	arg.m.size = a[3] % 32 == 29 ? (uint32_t)a[3] : sizeof(arg.m);
+	arg.m.flags = a[3] >> 8 & 3;
+	arg.m.dmabuf_fd = fd_get(a[1]);
+	arg.m.memattr = a[3] >> 10 & 15 ? a[3] >> 14 & 1 : (uint32_t)a[3];
+	return RESULT(ioctl(fd_get(a[0]), VFIO_DEVICE_FEATURE,
+			    place(t, a[4], &arg, sizeof(arg))));
 }
 
 /* All as it should be: lent, and mapped. */
@@ -518,6 +546,7 @@ const struct call_type vfio_calls[] = {
 	{ "export_own", c_export_own, 30, { A_DEV, A_SIZE, A_BAR, A_NR, A_SEED,
 					    A_OPEN, A_PTR, A_SMALL } },
 	{ "lend", c_lend, 40, { A_DEV, A_SLOT, A_SEED } },
+	{ "memattr", c_memattr, 20, { A_DEV, A_BUF, A_SIZE, A_SEED, A_PTR } },
 	{ "feature", c_feature, 10, { A_DEV, A_FEATURE, A_OP, A_SIZE, A_PTR,
 				      A_VALUE } },
 	{ "end", c_end, 6, { A_DEV, A_BUF, A_SIZE, A_PTR, A_SMALL } },

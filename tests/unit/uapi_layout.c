@@ -23,7 +23,7 @@ HOLDS(sizeof(struct barter_range) == 16);
 AT(barter_range, offset, 0);
 AT(barter_range, length, 8);
 
-HOLDS(sizeof(struct barter_info) == 208);
+HOLDS(sizeof(struct barter_info) == 248);
 AT(barter_info, size, 0);
 AT(barter_info, flags, 4);
 AT(barter_info, dmabuf_fd, 8);
@@ -57,6 +57,9 @@ AT(barter_info, out_parent, 200);
 HOLDS(BARTER_BUFFER_SLICE == 0x1);
 HOLDS(BARTER_BUFFER_READ_ONLY == 0x2);
 HOLDS(BARTER_BUFFER_UNTOLD == 0x4);
+AT(barter_info, out_memattr, 208);
+AT(barter_info, out_forced, 212);
+AT(barter_info, out_name, 216);
 
 HOLDS(BARTER_MAX_INFO_IMPORTERS == 64);
 HOLDS(sizeof(struct barter_importer_info) == 360);
@@ -97,7 +100,18 @@ AT(vfio_device_feature_dma_buf, dma_ranges, 16);
 
 HOLDS(BARTER_FEATURE_EXPORT == 0xba00);
 HOLDS(BARTER_FEATURE_NATIVE == 0xba01);
-HOLDS(sizeof(struct barter_feature_export) == 32);
+HOLDS(BARTER_FEATURE_MEMATTR == 0xba03);
+HOLDS(BARTER_MEMATTR_UC == 0);
+HOLDS(BARTER_MEMATTR_WC == 1);
+HOLDS(BARTER_MEMATTR_FORCE == 0x1);
+HOLDS(BARTER_EXPORT_FORCE_ATTRIBUTE == 0x2);
+HOLDS(BARTER_BUFFER_NAME_LENGTH == 32);
+HOLDS(sizeof(struct barter_feature_memattr) == 16);
+AT(barter_feature_memattr, size, 0);
+AT(barter_feature_memattr, flags, 4);
+AT(barter_feature_memattr, dmabuf_fd, 8);
+AT(barter_feature_memattr, memattr, 12);
+HOLDS(sizeof(struct barter_feature_export) == 72);
 AT(barter_feature_export, size, 0);
 AT(barter_feature_export, flags, 4);
 AT(barter_feature_export, region_index, 8);
@@ -105,6 +119,9 @@ AT(barter_feature_export, open_flags, 12);
 AT(barter_feature_export, nr_ranges, 16);
 AT(barter_feature_export, __reserved, 20);
 AT(barter_feature_export, ranges, 24);
+AT(barter_feature_export, memattr, 32);
+AT(barter_feature_export, __reserved2, 36);
+AT(barter_feature_export, name, 40);
 
 HOLDS(BARTER_FEATURE_REVOKE == 0xba02);
 HOLDS(sizeof(struct barter_feature_revoke) == 16);

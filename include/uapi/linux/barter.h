@@ -43,7 +43,8 @@
  *  EEXIST      it is there already
  *  ENOENT      there is none of that
  *  EINTR       a signal ended the wait; where a revoke waits, a fatal one
- *  EBUSY       somebody else has it
+ *  EBUSY       somebody else has it, or has mapped it with another attribute
+ *  ENOENT      there is no such memory attribute
  */
 #ifndef _UAPI_LINUX_BARTER_H
 #define _UAPI_LINUX_BARTER_H
@@ -112,12 +113,23 @@ struct vfio_device_feature_dma_buf {
 #define BARTER_FEATURE_EXPORT	0xBA00
 #define BARTER_FEATURE_NATIVE	0xBA01
 #define BARTER_FEATURE_REVOKE	0xBA02
+#define BARTER_FEATURE_MEMATTR	0xBA03
 
 /*
  * BARTER_FEATURE_EXPORT: nobody writes through this buffer or a slice of it, neither
  * a CPU nor a device. An importer gets it only in a way that enforces this.
  */
 #define BARTER_EXPORT_READ_ONLY	(1U << 0)
+
+/* How a CPU reads and writes what it has mapped of a buffer. */
+#define BARTER_MEMATTR_UC	0	/* uncached, as BARs are mapped otherwise */
+#define BARTER_MEMATTR_WC	1	/* writes may be combined and put off */
+
+/* Of the name of a buffer or mapping, with the NUL: what dma-buf has room for. */
+#define BARTER_BUFFER_NAME_LENGTH	32
+
+/* BARTER_FEATURE_EXPORT: @memattr also where it is unsafe, as MEMATTR_FORCE. */
+#define BARTER_EXPORT_FORCE_ATTRIBUTE	(1U << 1)
 
 /**
  * struct barter_feature_export - BARTER_FEATURE_EXPORT, lend pieces of a BAR
@@ -129,10 +141,15 @@ struct vfio_device_feature_dma_buf {
  * @nr_ranges: how many @ranges
  * @__reserved: 0
  * @ranges: pointer to an array of struct barter_range
+ * @memattr: BARTER_MEMATTR_*
+ * @__reserved2: 0
+ * @name: what /proc/PID/maps and fdinfo call the buffer; ends with a NUL, may be
+ *	empty
  *
  * Errors: as for feature 11; also EINVAL where @size is too small or larger
- * than argsz leaves room for, E2BIG where it is larger than a page or an unknown
- * part is not zero.
+ * than argsz leaves room for, or @name has no end, E2BIG where it is larger than a
+ * page or an unknown part is not zero; and for another @memattr than
+ * BARTER_MEMATTR_UC those of struct barter_feature_memattr.
  */
 struct barter_feature_export {
 	__u32 size;
@@ -142,6 +159,40 @@ struct barter_feature_export {
 	__u32 nr_ranges;
 	__u32 __reserved;
 	__aligned_u64 ranges;
+	__u32 memattr;
+	__u32 __reserved2;
+	char name[BARTER_BUFFER_NAME_LENGTH];
+};
+
+/* BARTER_FEATURE_MEMATTR: also where it is unsafe, see there. */
+#define BARTER_MEMATTR_FORCE	(1U << 0)
+
+/**
+ * struct barter_feature_memattr - BARTER_FEATURE_MEMATTR, how mappings are cached
+ * @size: sizeof(struct barter_feature_memattr)
+ * @flags: BARTER_MEMATTR_FORCE
+ * @dmabuf_fd: a buffer of this device
+ * @memattr: BARTER_MEMATTR_*
+ *
+ * Holds for every mmap of the buffer from now on; mappings that are there stay as
+ * they are. Only VFIO_DEVICE_FEATURE_SET. Two live mappings of one page with
+ * different attributes are refused, here and at mmap, whether they are of one buffer,
+ * of two of the same device, or of the BAR through the device fd. With
+ * BARTER_MEMATTR_FORCE this buffer does not count in that, neither now nor for
+ * others later.
+ *
+ * Errors: EBADF, EINVAL (malformed, or not a dma-buf), ENODEV (not a buffer of
+ * barter's, or of another device), EBADFD (dead), ENOENT (no such attribute), EOPNOTSUPP (this
+ * machine cannot combine writes, or it is not known whether it can), EPERM (the BAR
+ * is not prefetchable, so combining may change what an access does; not with
+ * FORCE), EBUSY (one of its pages is mapped with another attribute; not with FORCE),
+ * EFAULT, E2BIG, ENOMEM, EINTR.
+ */
+struct barter_feature_memattr {
+	__u32 size;
+	__u32 flags;
+	__s32 dmabuf_fd;
+	__u32 memattr;
 };
 
 /**
@@ -202,9 +253,6 @@ struct barter_range {
 	__u64 offset;
 	__u64 length;
 };
-
-/* Of the name of a buffer or mapping, with the NUL: what dma-buf has room for. */
-#define BARTER_BUFFER_NAME_LENGTH	32
 
 #define BARTER_NAME_LENGTH	64
 #define BARTER_TEXT_LENGTH	160
@@ -273,6 +321,9 @@ struct barter_importer_info {
  * @out_parent: of a slice, the number of the buffer that it is cut from, or if that
  *	one has no holder any more, of the next above it that has one; 0 if there is
  *	none
+ * @out_memattr: BARTER_MEMATTR_*, of mappings to come
+ * @out_forced: 1 if that was by force, else 0
+ * @out_name: the buffer's name, empty if it has none
  *
  * Of a slice, @ranges are in the buffer that it was cut from. Which device and BAR
  * that is of, its holder learns only if the lending driver permits it (for
@@ -313,6 +364,9 @@ struct barter_info {
 	__u32 out_slices;
 	__aligned_u64 out_id;
 	__aligned_u64 out_parent;
+	__u32 out_memattr;
+	__u32 out_forced;
+	char out_name[BARTER_BUFFER_NAME_LENGTH];
 };
 
 /* What kind of buffer: bits of out_flags. */

@@ -149,6 +149,37 @@ struct barter_test_foreign {
 	__u32 __pad;
 };
 
+/* Memory types of x86, as its page attribute table has them. */
+#define BARTER_TEST_TYPE_UC		0
+#define BARTER_TEST_TYPE_WC		1
+#define BARTER_TEST_TYPE_WB		6
+#define BARTER_TEST_TYPE_UC_MINUS	7
+
+/**
+ * struct barter_test_page - BARTER_TEST_IOC_PAGE, what the caller's page table has
+ * @address: in a mapping of device memory of the caller's
+ * @out_bits: PWT, PCD and PAT of the entry as bits 0, 1 and 2
+ * @out_type: what the CPU's page attribute table has for these bits
+ * @out_large: the entry is of 2 MiB or more
+ * @out_special: the entry is one without a struct page, and says so
+ * @out_writable: as it says
+ * @__pad: 0
+ * @out_pfn: page number
+ *
+ * Errors: EINVAL (no such mapping), ENODATA (nothing is there at present),
+ * EOPNOTSUPP (not x86).
+ */
+struct barter_test_page {
+	__aligned_u64 address;
+	__u32 out_bits;
+	__u32 out_type;
+	__u32 out_large;
+	__u32 out_special;
+	__u32 out_writable;
+	__u32 __pad;
+	__aligned_u64 out_pfn;
+};
+
 #define BARTER_TEST_IOC_ATTACH \
 	_IOWR(BARTER_TEST_IOC_TYPE, 0x00, struct barter_test_attach)
 /* Lets go of everything first. Argument: id. */
@@ -171,5 +202,7 @@ struct barter_test_foreign {
 #define BARTER_TEST_IOC_FENCE_SIGNAL	_IO(BARTER_TEST_IOC_TYPE, 0x09)
 #define BARTER_TEST_IOC_FOREIGN \
 	_IOWR(BARTER_TEST_IOC_TYPE, 0x0a, struct barter_test_foreign)
+#define BARTER_TEST_IOC_PAGE \
+	_IOWR(BARTER_TEST_IOC_TYPE, 0x0b, struct barter_test_page)
 
 #endif /* BARTER_TEST_H */

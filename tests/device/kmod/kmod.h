@@ -55,6 +55,9 @@ void importer_detach_all(struct test_file *file, struct device *dev);
 int importer_init(void);
 void importer_exit(void);
 
+/* page.c */
+int page_look(struct barter_test_page __user *arg);
+
 /* fence.c; with file->lock held */
 int fence_new(struct test_file *file, struct barter_test_fence __user *arg);
 int fence_signal(struct test_file *file, u32 id);

@@ -128,11 +128,13 @@ static long test_ioctl(struct file *filp, unsigned int cmd, unsigned long arg)
 	void __user *user = (void __user *)arg;
 	long ret;
 
-	/* These two answer whatever else the file is busy with. */
+	/* These answer whatever else the file is busy with. */
 	if (cmd == BARTER_TEST_IOC_STAT)
 		return test_stat(file, user);
 	if (cmd == BARTER_TEST_IOC_FOREIGN)
 		return foreign_export(user);
+	if (cmd == BARTER_TEST_IOC_PAGE)
+		return page_look(user);
 
 	ret = mutex_lock_interruptible(&file->lock);
 	if (ret)

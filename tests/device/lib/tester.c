@@ -159,3 +159,9 @@ int fence_into(int dmabuf, int sync_file)
 
 	return ioctl(dmabuf, DMA_BUF_IOCTL_IMPORT_SYNC_FILE, &arg) ? -errno : 0;
 }
+
+int tester_page(int t, const volatile void *p, struct barter_test_page *page)
+{
+	*page = (struct barter_test_page){ .address = (uintptr_t)p };
+	return ioctl(t, BARTER_TEST_IOC_PAGE, page) ? -errno : 0;
+}

@@ -28,6 +28,8 @@ struct barter_test_stat tester_stat(int t, int id);
 /* A fence that is not signalled, and its sync_file in @fd; its id. */
 int tester_fence(int t, int *fd);
 int tester_signal(int t, int id);
+/* What our page table has at @p. */
+int tester_page(int t, const volatile void *p, struct barter_test_page *page);
 /* A dma-buf that is not barter's, of one page. */
 int tester_foreign(void);
 /* Put a sync_file's fence into a dma-buf, as any holder of the fd may. */
