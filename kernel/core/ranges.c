@@ -17,6 +17,7 @@
 #include <linux/errno.h>
 #include <linux/limits.h>
 #include <linux/math64.h>
+#include <linux/minmax.h>
 #include <linux/mm.h>
 #include <linux/overflow.h>
 #include <linux/sched.h>
@@ -174,9 +175,7 @@ const struct barter_run *barter_ranges_find(const struct barter_ranges *r,
 /* How much of @left bytes from @pos on lies in @run. */
 static u64 run_part(const struct barter_run *run, u64 pos, u64 left)
 {
-	u64 part = run->pos + run->length - pos;
-
-	return part < left ? part : left;
+	return min(run->pos + run->length - pos, left);
 }
 
 /**

@@ -44,6 +44,12 @@ typedef __s64 s64;
 #define check_add_overflow(a, b, sum) __builtin_add_overflow(a, b, sum)
 #define check_mul_overflow(a, b, product) __builtin_mul_overflow(a, b, product)
 
+#define min(a, b) ({ \
+	__typeof__(a) a_ = (a); \
+	__typeof__(b) b_ = (b); \
+	a_ < b_ ? a_ : b_; \
+})
+
 #define cond_resched() do { } while (0)
 
 static inline u64 div64_u64(u64 dividend, u64 divisor)
