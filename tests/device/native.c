@@ -171,7 +171,7 @@ static void probes(void)
 		 "feature 11");
 	is_errno(probe(PROBE | GET | (BARTER_FEATURE_EXPORT - 1)), ENOTTY,
 		 "the number before");
-	is_errno(probe(PROBE | GET | (BARTER_FEATURE_REVOKE + 1)), ENOTTY,
+	is_errno(probe(PROBE | GET | (BARTER_FEATURE_MEMATTR + 1)), ENOTTY,
 		 "the number behind");
 	is(count_fds(), fds, "no file was opened");
 }
@@ -218,7 +218,10 @@ static void barters_number(void)
 	TRY(EINVAL, "argsz without a body", own->h.argsz = sizeof(own->h));
 	TRY(EINVAL, "argsz one too small", own->h.argsz--);
 	TRY(0, "argsz larger", own->h.argsz = sizeof(*own));
-	TRY(EINVAL, "size one too small", own->r.size--);
+	TRY(0, "size of the first release",
+	    own->r.size = offsetof(struct barter_feature_export, memattr));
+	TRY(EINVAL, "size one too small",
+	    own->r.size = offsetof(struct barter_feature_export, memattr) - 1);
 	TRY(EINVAL, "size 0", own->r.size = 0);
 	TRY(EINVAL, "size beyond argsz", own->r.size += 8);
 	TRY(0, "size larger, zeros", own->h.argsz = sizeof(*own);
@@ -229,7 +232,9 @@ static void barters_number(void)
 	    own->r.size = PAGE);
 	TRY(E2BIG, "size beyond a page", own->h.argsz = sizeof(*own);
 	    own->r.size = PAGE + 8);
-	TRY(EINVAL, "flags", own->r.flags = 1);
+	TRY(EINVAL, "read-only, but the fd is not",
+	    own->r.flags = BARTER_EXPORT_READ_ONLY);
+	TRY(EINVAL, "flags", own->r.flags = 1u << 30);
 	TRY(EINVAL, "reserved", own->r.__reserved = 1);
 	TRY(ENODEV, "BAR 6", own->r.region_index = 6);
 	TRY(ENODEV, "a BAR that is not there", own->r.region_index = 1);
