@@ -157,6 +157,6 @@ void barter_bar_zap(struct barter_buf *buf)
 	if (exp->bars_zapped & BIT(buf->bar))
 		return;
 	exp->bars_zapped |= BIT(buf->bar);
-	unmap_mapping_range(exp->mapping, (loff_t)first << PAGE_SHIFT,
-			    buf->bar_length, 1);
+	unmap_mapping_pages(exp->mapping, first, buf->bar_length >> PAGE_SHIFT,
+			    true);
 }

@@ -259,7 +259,7 @@ void barter_buf_zap(struct barter_buf *buf)
 	if (buf->bar_mmap)
 		barter_bar_zap(buf);
 	else if (window)
-		unmap_mapping_range(buf->exp->mapping,
-				    (loff_t)window << PAGE_SHIFT,
-				    buf->ranges->length, 1);
+		/* In pages: unmap_mapping_range() cuts bytes down to 32 bits there. */
+		unmap_mapping_pages(buf->exp->mapping, window,
+				    buf->ranges->length >> PAGE_SHIFT, true);
 }

@@ -247,8 +247,9 @@ static void barter_vfio_reset_done(struct pci_dev *pdev)
 	/* A recovery that failed has no callback; a reset mends that too. */
 	WRITE_ONCE(bv->broken, false);
 	barter_exporter_restore(bv->exp, BARTER_REASON_ERROR);
-	barter_exporter_restore(bv->exp, BARTER_REASON_RESET);
+	/* Before anybody is told that memory is back. */
 	atomic_dec(&bv->resets);
+	barter_exporter_restore(bv->exp, BARTER_REASON_RESET);
 }
 
 static pci_ers_result_t barter_vfio_error_detected(struct pci_dev *pdev,
