@@ -202,7 +202,7 @@ static void export_errors(struct barter_device *device)
 	is(barter_device_export(device, &what, &fd), -EINVAL,
 	   "export: unknown size of the request");
 	what.size = sizeof(what);
-	what.flags = 2;
+	what.flags = 1U << 30;
 	is(barter_device_export(device, &what, &fd), -EINVAL,
 	   "export: unknown flag");
 	what.flags = 0;
