@@ -39,8 +39,8 @@ static int fds_before;
 /* The broker is as it was: leases, connections, files. */
 static void nothing_is_left(const char *of)
 {
-	CHECK(WAIT_FOR(!count_leases(), 3000), "%s: no lease", of);
-	CHECK(WAIT_FOR(broker_fds() <= fds_before, 3000),
+	CHECK(WAIT_FOR(!count_leases(), 10000), "%s: no lease", of);
+	CHECK(WAIT_FOR(broker_fds() <= fds_before, 10000),
 	      "%s: %d fds, before %d", of, broker_fds(), fds_before);
 }
 
