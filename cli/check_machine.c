@@ -232,7 +232,7 @@ void check_machine(struct doctor *doctor)
 void check_limits(struct doctor *doctor)
 {
 	static const char *const limits[] = {
-		"VFIO type 1 MAP_DMA of a buffer's mmap keeps its pages after a revoke, as with stock VFIO",
+		"VFIO type 1 MAP_DMA of a buffer's mmap keeps its pages after a revoke, as with stock VFIO; libbarter's barter_peer_map() unmaps before what it takes away itself",
 		"a configuration write that is raced by the same program's second thread reaches importers one call late",
 		"a BAR mapped through the device fd itself stays mapped during a reset through sysfs, as with stock VFIO, since barter_vfio_pci.mmap_buffers is off",
 		"buffers of the kernel's own exporter (Linux 6.19 and later) have the kernel's guarantees only",

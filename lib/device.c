@@ -165,6 +165,7 @@ BARTER_API void barter_device_close(struct barter_device *device)
 {
 	if (!device)
 		return;
+	barter_peers_orphan(device);
 	if (device->fd >= 0)
 		close(device->fd);
 	barter_group_put(device->group);

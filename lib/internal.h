@@ -87,6 +87,18 @@ struct barter_device {
 	struct barter_space *space;
 	struct barter_group *group;	/* NULL for a cdev */
 	struct barter_region config;
+	struct barter_peer *peers;	/* what others reach of it, see peer.c */
 };
+
+/*
+ * peer.c: the maps of others into a lender's memory, removed before it goes. If one
+ * cannot be, what follows must not be done.
+ */
+int barter_peers_unmap(struct barter_device *lender);
+int barter_peers_unmap_buffer(struct barter_device *lender, int fd);
+int barter_peers_before_write(struct barter_device *lender, uint64_t offset,
+			      const uint8_t *data, size_t length);
+/* All of them, and the lender is no more. */
+void barter_peers_orphan(struct barter_device *lender);
 
 #endif /* BARTER_INTERNAL_H */

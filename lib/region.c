@@ -2,7 +2,7 @@
 /*
  * Copyright (c) 2026 the barter developers
  *
- * What a device offers through its fd: regions, configuration space, reset,
+ * What a device offers through its fd: regions, configuration space, power, reset,
  * DMA to memory of this process.
  */
 #include "internal.h"
@@ -91,6 +91,8 @@ BARTER_API int barter_device_config_write(struct barter_device *device,
 	int ret = config_check(device, offset, length);
 	ssize_t put;
 
+	if (!ret)
+		ret = barter_peers_before_write(device, offset, data, length);
 	if (ret)
 		return ret;
 	put = pwrite(device->fd, data, length,
@@ -129,7 +131,28 @@ BARTER_API int barter_device_set_master(struct barter_device *device, int on)
 
 BARTER_API int barter_device_reset(struct barter_device *device)
 {
+	int ret = barter_peers_unmap(device);
+
+	if (ret)
+		return ret;
 	return ioctl(device->fd, VFIO_DEVICE_RESET) ? -errno : 0;
+}
+
+BARTER_API int barter_device_set_low_power(struct barter_device *device, int on)
+{
+	struct vfio_device_feature call = {
+		.argsz = sizeof(call),
+		.flags = VFIO_DEVICE_FEATURE_SET |
+			 (on ? VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY :
+			  VFIO_DEVICE_FEATURE_LOW_POWER_EXIT),
+	};
+	int ret = on ? barter_peers_unmap(device) : 0;
+
+	if (ret)
+		return ret;
+	if (!ioctl(device->fd, VFIO_DEVICE_FEATURE, &call))
+		return 0;
+	return errno == ENOTTY ? -EOPNOTSUPP : -errno;
 }
 
 BARTER_API int barter_device_dma_map(struct barter_device *device,

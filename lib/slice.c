@@ -48,7 +48,10 @@ BARTER_API int barter_buffer_revoke(struct barter_device *device, int fd)
 			.dmabuf_fd = fd,
 		},
 	};
+	int ret = barter_peers_unmap_buffer(device, fd);
 
+	if (ret)
+		return ret;
 	if (ioctl(device->fd, VFIO_DEVICE_FEATURE, &call))
 		return errno == ENOTTY ? -EOPNOTSUPP : -errno;
 	return 0;

@@ -35,6 +35,7 @@
 
 #include <barter-maps.h>
 #include <barter-pci.h>
+#include <barter-peer.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -255,6 +256,15 @@ int barter_device_set_master(struct barter_device *device, int on);
 int barter_device_reset(struct barter_device *device);
 
 /**
+ * barter_device_set_low_power() - let the device sleep, or wake it
+ * @device: handle
+ * @on: 1: it may sleep, and its memory is taken back; 0: it is awake again
+ *
+ * Return: 0, -EOPNOTSUPP (the kernel or the driver cannot), or what the kernel gives.
+ */
+int barter_device_set_low_power(struct barter_device *device, int on);
+
+/**
  * barter_device_dma_map() - let the device reach memory of this process
  * @device: handle
  * @address: page aligned
@@ -262,9 +272,9 @@ int barter_device_reset(struct barter_device *device);
  * @iova: where the device sees it, page aligned
  * @prot: PROT_READ (the device reads), PROT_WRITE (the device writes)
  *
- * With an address of a mapped BAR or buffer, the kernel keeps the physical
- * pages in the IOMMU after a revoke: use an importer instead of this where
- * the memory may be taken back.
+ * With an address of a mapped BAR or buffer, a container (type 1) keeps the physical
+ * pages in the IOMMU after a revoke: use barter_peer_map() or an importer in the
+ * kernel where the memory may be taken back.
  *
  * Return: 0, -EEXIST (something is mapped there already), -EINVAL, -ENOMEM, or
  * what else the kernel gives.
