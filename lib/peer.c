@@ -88,7 +88,10 @@ static int peer_map(struct barter_peer *peer)
 	return ret;
 }
 
-/* Nothing there is as good: the container's last group may have gone. */
+/*
+ * Nothing there is as good. A container whose last device was closed has no IOMMU any
+ * more, and says that the request is invalid, which it was not when it was mapped.
+ */
 static int peer_unmap(struct barter_peer *peer)
 {
 	int ret;
@@ -101,6 +104,8 @@ static int peer_unmap(struct barter_peer *peer)
 		peer->mapped = 0;
 	} else {
 		ret = barter_space_unmap(peer->space, peer->iova, peer->length);
+		if (ret == -EINVAL)
+			ret = -ENOENT;
 		peer->mapped = ret && ret != -ENOENT;
 	}
 	return ret == -ENOENT ? 0 : ret;
