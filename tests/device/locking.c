@@ -85,8 +85,20 @@ static int lock_named(const char *name)
 	return -1;
 }
 
-static int lock_of(const char *owner, const char *name)
+/*
+ * The spinlock inside a mutex that a module defines has the mutex's name, with
+ * ".wait_lock" behind it, and a class once somebody had to wait. It is the mutex.
+ */
+static int lock_of(const char *owner, const char *full_name)
 {
+	static const char inside[] = ".wait_lock";
+	size_t length = strlen(full_name), tail = sizeof(inside) - 1;
+	char name[96];
+
+	snprintf(name, sizeof(name), "%.95s", full_name);
+	if (length > tail && length < sizeof(name) &&
+	    !strcmp(full_name + length - tail, inside))
+		name[length - tail] = 0;
 	for (unsigned int i = 0; i < nr_locks; i++)
 		for (int n = 0; n < MAX_NAMES && locks[i].names[n]; n++)
 			if (!strcmp(locks[i].owner, owner) &&
