@@ -23,7 +23,7 @@
 
 #include "priv.h"
 
-/* Signals between two chances for others to get at the lock. */
+/* Watches that are freed between two chances for others to get at the lock. */
 #define BARTER_WATCH_BATCH	64
 
 /**
@@ -52,13 +52,11 @@ struct barter_watcher {
 static DEFINE_MUTEX(barter_watch_lock);
 static struct workqueue_struct *barter_watch_wq;
 
-/* Let others have the lock once in a while. */
-static void barter_watch_breathe(unsigned int *done)
+/* Let others have the lock. */
+static void barter_watch_breathe(void)
 {
 	lockdep_assert_held(&barter_watch_lock);
 
-	if (++*done % BARTER_WATCH_BATCH)
-		return;
 	mutex_unlock(&barter_watch_lock);
 	cond_resched();
 	mutex_lock(&barter_watch_lock);
@@ -84,7 +82,6 @@ static void barter_watch_signal(struct work_struct *work)
 	struct barter_buf *buf = container_of(work, struct barter_buf,
 					      watch_work);
 	struct barter_watcher *watcher;
-	unsigned int done = 0;
 	u32 round;
 
 	mutex_lock(&barter_watch_lock);
@@ -98,7 +95,8 @@ static void barter_watch_signal(struct work_struct *work)
 		watcher->round = round;
 		list_move_tail(&watcher->buf_node, &buf->watchers);
 		eventfd_signal(watcher->eventfd);
-		barter_watch_breathe(&done);
+		/* How many it wakes is up to processes: one at a time. */
+		barter_watch_breathe();
 	}
 	mutex_unlock(&barter_watch_lock);
 }
@@ -259,11 +257,17 @@ void barter_watch_undo(struct barter_client *client, u64 number)
  */
 void barter_watch_client_release(struct barter_client *client)
 {
-	struct barter_watcher *watcher, *next;
+	struct barter_watcher *watcher;
+	unsigned int done = 0;
 
 	mutex_lock(&barter_watch_lock);
-	list_for_each_entry_safe(watcher, next, &client->watchers, client_node)
+	while ((watcher = list_first_entry_or_null(&client->watchers,
+						   struct barter_watcher,
+						   client_node))) {
 		barter_watch_free(watcher);
+		if (!(++done % BARTER_WATCH_BATCH))
+			barter_watch_breathe();
+	}
 	mutex_unlock(&barter_watch_lock);
 }
 
@@ -297,7 +301,8 @@ void barter_watch_buf_release(struct barter_buf *buf)
 						   struct barter_watcher,
 						   buf_node))) {
 		barter_watch_free(watcher);
-		barter_watch_breathe(&done);
+		if (!(++done % BARTER_WATCH_BATCH))
+			barter_watch_breathe();
 	}
 	mutex_unlock(&barter_watch_lock);
 }
