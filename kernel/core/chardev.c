@@ -146,8 +146,8 @@ static int barter_info(struct barter_client *client, union barter_request *u)
 	req->out_faults_pte = atomic64_read(&buf->faults[0]);
 	req->out_faults_pmd = atomic64_read(&buf->faults[1]);
 	req->out_faults_pud = atomic64_read(&buf->faults[2]);
-	req->out_memattr = READ_ONCE(buf->memattr);
-	req->out_forced = READ_ONCE(buf->attr_forced);
+	req->out_memattr = barter_buf_memattr(buf);
+	req->out_forced = barter_buf_forced(buf);
 	barter_buf_name(buf, req->out_name);
 	req->out_attachments = 0;
 	memset(req->out_blocker, 0, sizeof(req->out_blocker));

@@ -138,7 +138,7 @@ static int barter_buffers_show(struct seq_file *m, void *unused)
 			   buf->ranges->length, buf->ranges->nr);
 		barter_show_kind(m, buf);
 		barter_show_ranges(m, buf);
-		seq_printf(m, "  memattr %s", READ_ONCE(buf->memattr) ==
+		seq_printf(m, "  memattr %s", barter_buf_memattr(buf) ==
 			   BARTER_MEMATTR_WC ? "wc" : "uc");
 		barter_show_name(m, buf);
 		seq_putc(m, '\n');

@@ -9,13 +9,15 @@
  * it was made with. Two live mappings of one page with different attributes are an
  * *alias*. What a CPU does with an alias depends on the CPU, so none is made between
  * mappings of the same device's buffers, unless the maker of one of the two has said
- * that it may be (forced). Live means that a VMA is there, mapped in or not.
+ * that it may be (forced). Live means that a VMA is there, mapped in or not; and the
+ * whole of its buffer counts, not the part that it shows.
  *
  * Nothing is kept for that but two lists of buffers for each device, by attribute: a
  * buffer is on one since its first mapping of that kind, and looked at only when
  * somebody maps with the other attribute. Then the ranges of the newcomer are sorted,
  * and those of each buffer on the other list are looked up among them. So whoever
- * never asks for write-combining pays for an empty list.
+ * never asks for write-combining pays for an empty list, and a buffer that nobody maps
+ * is made, cut from and freed without the lock of all that.
  */
 #include <linux/list.h>
 #include <linux/mm.h>
@@ -146,7 +148,7 @@ static int barter_alias_find(struct barter_buf *buf, u32 memattr)
 		}
 		/* The dead show nothing any more. */
 		if (live->bar != buf->bar ||
-		    (live->attr_forced && live != buf) ||
+		    (barter_buf_forced(live) && live != buf) ||
 		    (READ_ONCE(live->final) && !live->bar_mmap))
 			continue;
 		if (!areas)
@@ -193,6 +195,9 @@ void barter_memattr_buf_free(struct barter_buf *buf)
 	struct barter_exporter *exp = buf->exp;
 	unsigned int i;
 
+	/* Without a window it was never on a list. */
+	if (!buf->window && !buf->bar_mmap)
+		return;
 	mutex_lock(&exp->attr_lock);
 	for (i = 0; i < BARTER_NR_MEMATTR; i++)
 		list_del(&buf->mapped_node[i]);
@@ -206,10 +211,7 @@ void barter_memattr_buf_free(struct barter_buf *buf)
  */
 void barter_memattr_inherit(struct barter_buf *buf, struct barter_buf *parent)
 {
-	mutex_lock(&parent->exp->attr_lock);
-	buf->memattr = parent->memattr;
-	buf->attr_forced = parent->attr_forced;
-	mutex_unlock(&parent->exp->attr_lock);
+	buf->attr = READ_ONCE(parent->attr);
 }
 
 /**
@@ -219,7 +221,7 @@ void barter_memattr_inherit(struct barter_buf *buf, struct barter_buf *parent)
  * It counts from here on; atomic_dec() of @buf->mmaps[] is its end. Context:
  * mmap_lock held for write.
  *
- * Return: the attribute that the mapping has, or -EBUSY: it would be an alias;
+ * Return: the attribute that the mapping has, or -EBUSY: it might be an alias;
  * -ENOMEM; -EINTR on a fatal signal.
  */
 int barter_memattr_begin(struct barter_buf *buf)
@@ -230,9 +232,9 @@ int barter_memattr_begin(struct barter_buf *buf)
 
 	if (mutex_lock_killable(&exp->attr_lock))
 		return -EINTR;
-	memattr = buf->memattr;
+	memattr = barter_buf_memattr(buf);
 	/* With one that is live already, there is no new alias. */
-	if (!buf->attr_forced && !atomic_read(&buf->mmaps[memattr]))
+	if (!barter_buf_forced(buf) && !atomic_read(&buf->mmaps[memattr]))
 		ret = barter_alias_find(buf, memattr);
 	if (!ret) {
 		atomic_inc(&buf->mmaps[memattr]);
@@ -281,10 +283,8 @@ int barter_memattr_apply(struct barter_buf *buf, u32 memattr, bool force)
 		return -EINTR;
 	if (!force)
 		ret = barter_alias_find(buf, memattr);
-	if (!ret) {
-		WRITE_ONCE(buf->memattr, memattr);
-		WRITE_ONCE(buf->attr_forced, force);
-	}
+	if (!ret)
+		WRITE_ONCE(buf->attr, memattr | (force ? BARTER_ATTR_FORCED : 0));
 	mutex_unlock(&exp->attr_lock);
 	return ret;
 }
@@ -302,8 +302,9 @@ int barter_memattr_apply(struct barter_buf *buf, u32 memattr, bool force)
  *
  * Return: 0; -ENODEV: @dmabuf is not @exp's; -EBADFD: it is dead; -ENOENT: there is
  * no such attribute; -EOPNOTSUPP: this machine cannot, or cannot be known to be able
- * to; -EPERM: the BAR is not prefetchable; -EBUSY: a page is mapped otherwise; the
- * latter two not with @force; -ENOMEM; -EINTR on a fatal signal.
+ * to; -EPERM: the BAR is not prefetchable; -EBUSY: a buffer that is mapped with
+ * another attribute, wherever in it, has a page in common with this one; the latter two
+ * not with @force; -ENOMEM; -EINTR on a fatal signal.
  */
 int barter_buf_set_memattr(struct barter_exporter *exp, struct dma_buf *dmabuf,
 			   u32 memattr, bool force)

@@ -7,6 +7,8 @@
  * Locks, outermost first (doc/locking.md):
  *
  *	mmap_lock
+ *	  window_lock of a buffer
+ *	  attr_lock (a leaf, as the exporter's list_lock and the all-buffers lock)
  *	  the driver's access lock (vfio: memory_lock)
  *	    exporter mutex
  *	      dma_resv of a buffer
@@ -117,8 +119,7 @@ struct barter_buf {
 	struct file *held;		/* bar.c; for as long as there are @mmaps */
 	atomic_t mmaps[BARTER_NR_MEMATTR];
 	struct list_head mapped_node[BARTER_NR_MEMATTR];	/* exp->attr_lock */
-	u32 memattr;			/* exp->attr_lock; of mmaps to come */
-	bool attr_forced;		/* exp->attr_lock */
+	u32 attr;			/* written under exp->attr_lock; of mmaps to come */
 	atomic64_t faults[3];		/* PTE, PMD, PUD */
 };
 
@@ -298,6 +299,21 @@ void barter_watch_undo(struct barter_client *client, u64 number);
 int barter_watch_remove(struct barter_client *client, struct barter_buf *buf,
 			const struct eventfd_ctx *eventfd,
 			struct barter_watch *now);
+/* Beside BARTER_MEMATTR_* in buf->attr, so that both change at once. */
+#define BARTER_ATTR_FORCED	(1U << 31)
+
+/* The attribute of mappings to come. */
+static inline u32 barter_buf_memattr(const struct barter_buf *buf)
+{
+	return READ_ONCE(buf->attr) & ~BARTER_ATTR_FORCED;
+}
+
+/* Was it chosen by force? */
+static inline bool barter_buf_forced(const struct barter_buf *buf)
+{
+	return READ_ONCE(buf->attr) & BARTER_ATTR_FORCED;
+}
+
 void barter_watch_changed(struct barter_buf *buf);
 
 /* chardev.c */

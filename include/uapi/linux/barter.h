@@ -41,10 +41,10 @@
  *  ENOSPC      no window of the device's mmap space is free for the buffer, or
  *              no more watches fit one open file
  *  EEXIST      it is there already
- *  ENOENT      there is none of that
+ *  ENOENT      there is none of that, or no such memory attribute
  *  EINTR       a signal ended the wait; where a revoke waits, a fatal one
- *  EBUSY       somebody else has it, or has mapped it with another attribute
- *  ENOENT      there is no such memory attribute
+ *  EBUSY       somebody else has it, or has a buffer with one of its pages mapped with
+ *              another attribute
  */
 #ifndef _UAPI_LINUX_BARTER_H
 #define _UAPI_LINUX_BARTER_H
@@ -175,17 +175,19 @@ struct barter_feature_export {
  * @memattr: BARTER_MEMATTR_*
  *
  * Holds for every mmap of the buffer from now on; mappings that are there stay as
- * they are. Only VFIO_DEVICE_FEATURE_SET. Two live mappings of one page with
- * different attributes are refused, here and at mmap, whether they are of one buffer,
- * of two of the same device, or of the BAR through the device fd. With
- * BARTER_MEMATTR_FORCE this buffer does not count in that, neither now nor for
- * others later.
+ * they are. Only VFIO_DEVICE_FEATURE_SET. One page is not to have two live mappings with
+ * different attributes, whether of one buffer, of two of the same device, or of the
+ * BAR through the device fd. What counts as mapped is all of a buffer that a mapping
+ * shows any part of, and of the BAR's own mappings what they show: where such a one
+ * with another attribute has a page in common with this buffer it is refused, here and
+ * at mmap. With BARTER_MEMATTR_FORCE this buffer does not count in that, neither now
+ * nor for others later.
  *
  * Errors: EBADF, EINVAL (malformed, or not a dma-buf), ENODEV (not a buffer of
  * barter's, or of another device), EBADFD (dead), ENOENT (no such attribute), EOPNOTSUPP (this
  * machine cannot combine writes, or it is not known whether it can), EPERM (the BAR
  * is not prefetchable, so combining may change what an access does; not with
- * FORCE), EBUSY (one of its pages is mapped with another attribute; not with FORCE),
+ * FORCE), EBUSY (as above; not with FORCE),
  * EFAULT, E2BIG, ENOMEM, EINTR.
  */
 struct barter_feature_memattr {
