@@ -357,6 +357,7 @@ int barter_buf_make(struct barter_buf *buf, unsigned int open_flags)
 	info.owner = exp->ops->owner;
 	info.ops = &barter_dma_buf_ops;
 	info.size = buf->ranges->length;
+	INIT_LIST_HEAD(&buf->end_node);
 	info.flags = open_flags;
 	info.priv = buf;
 	dmabuf = dma_buf_export(&info);

@@ -209,7 +209,8 @@ int barter_exporter_publish(struct barter_buf *buf, struct barter_buf *parent)
 	}
 
 	dma_resv_lock(buf->dmabuf->resv, NULL);
-	buf->own = parent ? parent->own : 0;
+	/* The killed end of its parent adds INTERRUPTED without the mutex. */
+	buf->own = parent ? READ_ONCE(parent->own) : 0;
 	buf->reasons = exp->reasons | buf->own;
 	buf->state = buf->reasons ? BARTER_STATE_REVOKED : BARTER_STATE_OK;
 	buf->drained = buf->reasons;

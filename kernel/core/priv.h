@@ -13,7 +13,7 @@
  *	    exporter mutex
  *	      dma_resv of a buffer
  *	        locks of importers
- *	        exporter list_lock, all-buffers lock (leaves)
+ *	        barter_watch_lock, exporter list_lock (leaves)
  *	      i_mmap_rwsem (zap)
  *
  * Nothing takes the access lock or the exporter mutex under a dma_resv.
@@ -42,6 +42,16 @@ struct vm_area_struct;
 struct vm_fault;
 
 /**
+ * struct barter_fences - fences that a revoke waits for
+ * @list: each with a reference
+ * @nr: how many
+ */
+struct barter_fences {
+	struct dma_fence **list;
+	unsigned int nr;
+};
+
+/**
  * struct barter_buf - one lent dma-buf
  *
  * Belongs to its dma_buf: made by barter_export_fd(), freed by the release
@@ -58,12 +68,17 @@ struct vm_fault;
  * Under the dma_resv: @reasons, @state, @generation, @maps (written; read
  * without it by the waiting side, which then synchronises through the resv).
  * @final is set at the same time and never cleared. @own are the reasons that are
- * the buffer's alone; @own, @state and @final are written under the exporter mutex
- * too, and read under either.
+ * the buffer's alone. @waits is how many revokes wait for the buffer. @drained says
+ * that no map, no fence from before and no CPU mapping was left when the last revoke
+ * looked, and none can have come since.
  *
- * Under the exporter mutex: @revoke_node, @fences, @nr_fences, @drained.
- * @drained says that no map, no fence from before and no CPU mapping was left
- * when the last revoke looked, and none can have come since.
+ * @final and @drained are written under the exporter mutex too, and read under either;
+ * so are @state and @own, but by the end of one buffer that was killed, which makes
+ * REVOKED of REVOKING, or adds INTERRUPTED, without the mutex.
+ *
+ * Under the exporter mutex: @revoke_node, @fences. @ending says that the end of one
+ * buffer waits for this one and has its @end_node and @end_fences; it is set under the
+ * mutex, and cleared without it when the other two are free again.
  *
  * Under the exporter's list_lock: @exp_node, and @parent, @children, @nr_children and
  * @sibling, the tree of slices (slice.c). Neither end holds the other.
@@ -92,14 +107,17 @@ struct barter_buf {
 	u32 state;
 	u64 generation;
 	u32 maps;
+	u32 waits;
 	bool final;
+	bool drained;
 
-	wait_queue_head_t idle;
+	wait_queue_head_t idle;		/* of no @maps, or no more @ending */
 
 	struct list_head revoke_node;
-	struct dma_fence **fences;
-	unsigned int nr_fences;
-	bool drained;
+	struct barter_fences fences;
+	bool ending;
+	struct list_head end_node;
+	struct barter_fences end_fences;
 
 	bool watched;			/* dma_resv; never cleared */
 	struct list_head watchers;	/* barter_watch_lock, and @watch_round */
@@ -188,6 +206,27 @@ int barter_exporter_publish(struct barter_buf *buf, struct barter_buf *parent);
 int barter_window_alloc(struct barter_buf *buf);
 void barter_window_free(struct barter_buf *buf);
 
+/**
+ * struct barter_wait - what a waiting revoke has come to; one for all its buffers
+ * @reason: why it takes them back
+ * @killable: does a fatal signal end the wait
+ * @start: when it began, in jiffies
+ * @warn_after: when to name somebody in the log, from then on
+ */
+struct barter_wait {
+	char reason[BARTER_NAME_LENGTH];
+	bool killable;
+	unsigned long start;
+	unsigned long warn_after;
+};
+
+/* wait.c */
+void barter_fences_get(struct barter_buf *buf, struct barter_fences *fences);
+void barter_fences_put(struct barter_fences *fences);
+void barter_wait_begin(struct barter_wait *wait, u32 reason, bool killable);
+int barter_wait_buf(struct barter_wait *wait, struct barter_buf *buf,
+		    struct barter_fences *fences);
+
 /* revoke.c */
 void barter_revoke_lockdep_init(void);
 void barter_revoke_notify(struct barter_buf *buf);
@@ -195,7 +234,8 @@ void barter_revoke_notify(struct barter_buf *buf);
 /* slice.c */
 int barter_tree_add(struct barter_buf *buf, struct barter_buf *parent);
 void barter_tree_remove(struct barter_buf *buf);
-void barter_tree_collect(struct barter_buf *root, struct list_head *bufs);
+void barter_tree_collect(struct barter_buf *root, struct list_head *bufs,
+			 struct list_head *dead);
 void barter_tree_ask(struct barter_buf *buf, u64 *parent, u32 *slices);
 bool barter_slice_tells_device(const struct barter_buf *buf);
 int barter_slice_make(const struct barter_slice *req, struct barter_buf *parent,
@@ -258,6 +298,21 @@ static inline unsigned int barter_buf_mmaps(const struct barter_buf *buf)
 /* combine.c */
 vm_fault_t barter_fault_combine(struct barter_buf *buf, struct vm_fault *vmf);
 
+/* Beside BARTER_MEMATTR_* in buf->attr, so that both change at once. */
+#define BARTER_ATTR_FORCED	(1U << 31)
+
+/* The attribute of mappings to come. */
+static inline u32 barter_buf_memattr(const struct barter_buf *buf)
+{
+	return READ_ONCE(buf->attr) & ~BARTER_ATTR_FORCED;
+}
+
+/* Was it chosen by force? */
+static inline bool barter_buf_forced(const struct barter_buf *buf)
+{
+	return READ_ONCE(buf->attr) & BARTER_ATTR_FORCED;
+}
+
 /* memattr.c */
 void barter_memattr_init(struct barter_exporter *exp);
 void barter_memattr_buf_init(struct barter_buf *buf);
@@ -299,21 +354,6 @@ void barter_watch_undo(struct barter_client *client, u64 number);
 int barter_watch_remove(struct barter_client *client, struct barter_buf *buf,
 			const struct eventfd_ctx *eventfd,
 			struct barter_watch *now);
-/* Beside BARTER_MEMATTR_* in buf->attr, so that both change at once. */
-#define BARTER_ATTR_FORCED	(1U << 31)
-
-/* The attribute of mappings to come. */
-static inline u32 barter_buf_memattr(const struct barter_buf *buf)
-{
-	return READ_ONCE(buf->attr) & ~BARTER_ATTR_FORCED;
-}
-
-/* Was it chosen by force? */
-static inline bool barter_buf_forced(const struct barter_buf *buf)
-{
-	return READ_ONCE(buf->attr) & BARTER_ATTR_FORCED;
-}
-
 void barter_watch_changed(struct barter_buf *buf);
 
 /* chardev.c */

@@ -18,30 +18,22 @@
  * mappings fault back in.
  *
  * One buffer alone, with the slices that were cut from it, is taken back for ever in
- * the same steps (barter_buf_revoke()). Its own reasons are beside the device's.
+ * the same steps (barter_buf_revoke()). Its own reasons are beside the device's. It
+ * waits without the exporter mutex: others may be lent meanwhile, or ended, and the
+ * device may be taken back, which then waits for the same importers.
  *
  * A wait that a fatal signal ends leaves the buffers marked, under a reason of
  * its own (INTERRUPTED), which the next revoke that comes to its end removes.
  */
-#include <linux/dma-fence.h>
 #include <linux/export.h>
 #include <linux/file.h>
-#include <linux/jiffies.h>
 #include <linux/lockdep.h>
 #include <linux/mm.h>
 #include <linux/pci.h>
 #include <linux/sched/mm.h>
-#include <linux/sched/signal.h>
-#include <linux/slab.h>
 
 #include "priv.h"
 #include "trace.h"
-
-#define BARTER_FIRST_WARNING	(10 * HZ)
-#define BARTER_NEXT_WARNING	(60 * HZ)
-
-/* In nr_fences: no memory to list them. */
-#define BARTER_FENCES_UNKNOWN	UINT_MAX
 
 /* Reasons that may be given several times at once and end as often. */
 #define BARTER_REASONS_NEST	(BARTER_REASON_CONFIG | BARTER_REASON_RESET)
@@ -127,43 +119,27 @@ static void barter_revoke_drop(struct list_head *bufs)
 	}
 }
 
-/* Fences that are there now; those of later count no more. */
-static void barter_revoke_fences(struct barter_buf *buf)
-{
-	buf->fences = NULL;
-	buf->nr_fences = 0;
-	if (dma_resv_get_fences(buf->dmabuf->resv, DMA_RESV_USAGE_BOOKKEEP,
-				&buf->nr_fences, &buf->fences))
-		buf->nr_fences = BARTER_FENCES_UNKNOWN;
-}
-
-static void barter_revoke_put_fences(struct barter_buf *buf)
-{
-	unsigned int i;
-
-	if (buf->nr_fences != BARTER_FENCES_UNKNOWN) {
-		for (i = 0; i < buf->nr_fences; i++)
-			dma_fence_put(buf->fences[i]);
-		kfree(buf->fences);
-	}
-	buf->fences = NULL;
-	buf->nr_fences = 0;
-}
-
 static void barter_revoke_state(struct barter_buf *buf, u32 state)
 {
 	dma_resv_assert_held(buf->dmabuf->resv);
 
-	buf->state = state;
+	WRITE_ONCE(buf->state, state);
 	buf->generation++;
 	barter_watch_changed(buf);
 }
 
-/* @own: reasons that are the buffer's alone from now on. */
-static void barter_revoke_mark(struct barter_buf *buf, u32 own)
+/*
+ * @own: reasons that are the buffer's alone from now on. @fences: set to those that
+ * are to be waited for.
+ */
+static void barter_revoke_mark(struct barter_buf *buf, u32 own,
+			       struct barter_fences *fences)
 {
+	lockdep_assert_held(&buf->exp->lock);
+
 	dma_resv_lock(buf->dmabuf->resv, NULL);
-	buf->own |= own;
+	buf->waits++;
+	WRITE_ONCE(buf->own, buf->own | own);
 	buf->reasons = buf->exp->reasons | buf->own;
 	if (buf->reasons & BARTER_REASONS_FINAL)
 		WRITE_ONCE(buf->final, true);
@@ -176,163 +152,32 @@ static void barter_revoke_mark(struct barter_buf *buf, u32 own)
 		barter_revoke_state(buf, BARTER_STATE_REVOKING);
 	}
 	if (!buf->drained)
-		barter_revoke_fences(buf);
+		barter_fences_get(buf, fences);
 	dma_resv_unlock(buf->dmabuf->resv);
 }
 
-/* What a waiting revoke has come to; one for all its buffers. */
-struct barter_wait {
-	const char *reason;
-	bool killable;
-	unsigned long start;
-	unsigned long warn_after;
-};
-
-static bool barter_wait_warn_due(const struct barter_wait *wait)
+/* To be called with all locks held that are held while waiting. */
+static void barter_revoke_may_wait(void)
 {
-	return time_after_eq(jiffies, wait->start + wait->warn_after);
-}
-
-static void barter_wait_warn(struct barter_wait *wait, struct barter_buf *buf,
-			     const char *blocker)
-{
-	unsigned long waited = (jiffies - wait->start) / HZ;
-
-	if (!barter_wait_warn_due(wait))
-		return;
-	dev_warn(&buf->pdev->dev,
-		 "barter: revoke (%s) has waited %lu s for %s to let go of buffer %llu\n",
-		 wait->reason, waited, blocker, buf->id);
-	wait->warn_after += BARTER_NEXT_WARNING;
-}
-
-struct barter_fence_wait {
-	struct dma_fence_cb cb;
-	struct completion done;
-};
-
-static void barter_fence_done(struct dma_fence *fence, struct dma_fence_cb *cb)
-{
-	complete(&container_of(cb, struct barter_fence_wait, cb)->done);
-}
-
-static int barter_wait_fence(struct barter_wait *wait, struct barter_buf *buf,
-			     struct dma_fence *fence)
-{
-	struct barter_fence_wait fw;
-	char name[BARTER_NAME_LENGTH];
-	int ret = 0;
-
-	init_completion(&fw.done);
-	if (dma_fence_add_callback(fence, &fw.cb, barter_fence_done))
-		return 0;
-
-	trace_barter_wait_fence(buf->id, fence->context, fence->seqno);
-	for (;;) {
-		long left = wait->killable ?
-			wait_for_completion_killable_timeout(&fw.done, HZ) :
-			wait_for_completion_timeout(&fw.done, HZ);
-
-		if (left > 0)
-			return 0;
-		if (left < 0) {
-			ret = -EINTR;
-			break;
-		}
-		if (barter_wait_warn_due(wait) && !dma_fence_is_signaled(fence)) {
-			barter_fence_name(fence, name, sizeof(name));
-			barter_wait_warn(wait, buf, name);
-		}
-	}
-	if (!dma_fence_remove_callback(fence, &fw.cb))
-		wait_for_completion(&fw.done);
-	return ret;
-}
-
-static int barter_wait_fences(struct barter_wait *wait, struct barter_buf *buf)
-{
-	unsigned int i;
-	int ret = 0;
-
-	/*
-	 * There was no memory to remember which fences count. Until there is,
-	 * all count, those of later too.
-	 */
-	while (buf->nr_fences == BARTER_FENCES_UNKNOWN) {
-		if (dma_resv_test_signaled(buf->dmabuf->resv,
-					   DMA_RESV_USAGE_BOOKKEEP))
-			return 0;
-		if (wait->killable && fatal_signal_pending(current))
-			return -EINTR;
-		schedule_timeout_uninterruptible(HZ / 50 + 1);
-		barter_wait_warn(wait, buf, "a fence");
-		dma_resv_lock(buf->dmabuf->resv, NULL);
-		barter_revoke_fences(buf);
-		dma_resv_unlock(buf->dmabuf->resv);
-	}
-	for (i = 0; i < buf->nr_fences && !ret; i++)
-		ret = barter_wait_fence(wait, buf, buf->fences[i]);
-	return ret;
-}
-
-static int barter_wait_maps(struct barter_wait *wait, struct barter_buf *buf)
-{
-	char name[BARTER_NAME_LENGTH];
-	long left;
-
-	if (!READ_ONCE(buf->maps))
-		return 0;
-
-	trace_barter_wait_maps(buf->id, buf->maps);
-	for (;;) {
-		left = wait->killable ?
-			wait_event_killable_timeout(buf->idle,
-						    !READ_ONCE(buf->maps), HZ) :
-			wait_event_timeout(buf->idle,
-					   !READ_ONCE(buf->maps), HZ);
-		if (left > 0)
-			return 0;
-		if (left < 0)
-			return -EINTR;
-		if (!barter_wait_warn_due(wait))
-			continue;
-		/* Never wait for the lock of whoever is to be named. */
-		if (dma_resv_trylock(buf->dmabuf->resv)) {
-			barter_buf_blocker(buf, name, sizeof(name));
-			dma_resv_unlock(buf->dmabuf->resv);
-		} else {
-			strscpy(name, "the holder of its dma_resv", sizeof(name));
-		}
-		barter_wait_warn(wait, buf, name);
-	}
+	barter_revoke_acquire();
+	barter_revoke_release();
+	might_sleep();
 }
 
 static int barter_revoke_wait(struct list_head *bufs, u32 reason, bool killable)
 {
-	char name[BARTER_NAME_LENGTH];
-	struct barter_wait wait = {
-		.reason = name,
-		.killable = killable,
-		.start = jiffies,
-		.warn_after = BARTER_FIRST_WARNING,
-	};
+	struct barter_wait wait;
 	struct barter_buf *buf;
 	int ret = 0;
 
-	barter_reasons_print(reason, name, sizeof(name));
-
-	barter_revoke_acquire();
-	barter_revoke_release();
-	might_sleep();
-
+	barter_revoke_may_wait();
+	barter_wait_begin(&wait, reason, killable);
 	list_for_each_entry(buf, bufs, revoke_node) {
 		if (buf->drained)
 			continue;
 		if (!ret)
-			ret = barter_wait_fences(&wait, buf);
-		if (!ret)
-			ret = barter_wait_maps(&wait, buf);
-		barter_revoke_put_fences(buf);
+			ret = barter_wait_buf(&wait, buf, &buf->fences);
+		barter_fences_put(&buf->fences);
 	}
 	return ret;
 }
@@ -348,38 +193,58 @@ static void barter_revoke_zap(struct list_head *bufs)
 			barter_buf_zap(buf);
 }
 
-/*
- * Give every buffer the reasons of now; the state follows from them. @done: all was
- * waited for. REQUESTED in @own: by a revoke of these buffers alone, which is final
- * if it is done.
- */
-static void barter_revoke_settle(struct list_head *bufs, u32 own, bool done)
+/* What follows from the reasons, and from who waits. */
+static u32 barter_state_now(const struct barter_buf *buf)
+{
+	if (buf->final && buf->drained)
+		return BARTER_STATE_DEAD;
+	if (buf->waits && !buf->drained)
+		return BARTER_STATE_REVOKING;
+	return buf->reasons ? BARTER_STATE_REVOKED : BARTER_STATE_OK;
+}
+
+static void barter_settle_buf(struct barter_buf *buf)
+{
+	u32 state;
+
+	dma_resv_assert_held(buf->dmabuf->resv);
+
+	if (!buf->final)
+		buf->reasons = barter_exporter_reasons(buf->exp) | buf->own;
+	state = barter_state_now(buf);
+	/* Nobody has it: nobody is in the way. */
+	if (state == BARTER_STATE_DEAD)
+		buf->reasons &= ~BARTER_REASON_INTERRUPTED;
+	if (state == buf->state)
+		return;
+	barter_revoke_state(buf, state);
+	if (state == BARTER_STATE_OK)
+		barter_attach_restored(buf);
+}
+
+/* How it came out. */
+enum barter_outcome {
+	BARTER_SETTLE_RESTORED,		/* nobody has waited */
+	BARTER_SETTLE_KILLED,		/* not to the end */
+	BARTER_SETTLE_DONE,		/* all was waited for */
+};
+
+/* Of a revoke of the device, or the end of one: every buffer gets the reasons of now. */
+static void barter_revoke_settle(struct list_head *bufs,
+				 enum barter_outcome outcome)
 {
 	struct barter_buf *buf;
 
 	list_for_each_entry(buf, bufs, revoke_node) {
-		u32 state;
-
 		dma_resv_lock(buf->dmabuf->resv, NULL);
-		buf->own |= own;
-		if (done) {
+		if (outcome != BARTER_SETTLE_RESTORED)
+			buf->waits--;
+		if (outcome == BARTER_SETTLE_DONE) {
 			buf->drained = true;
-			buf->own &= ~BARTER_REASON_INTERRUPTED;
+			WRITE_ONCE(buf->own,
+				   buf->own & ~BARTER_REASON_INTERRUPTED);
 		}
-		if (!buf->final)
-			buf->reasons = buf->exp->reasons | buf->own;
-		if (done && own & BARTER_REASON_REQUESTED)
-			WRITE_ONCE(buf->final, true);
-		state = buf->final && buf->drained ? BARTER_STATE_DEAD :
-			buf->reasons ? BARTER_STATE_REVOKED : BARTER_STATE_OK;
-		/* Nobody has it: nobody is in the way. */
-		if (state == BARTER_STATE_DEAD)
-			buf->reasons &= ~BARTER_REASON_INTERRUPTED;
-		if (state != buf->state) {
-			barter_revoke_state(buf, state);
-			if (state == BARTER_STATE_OK)
-				barter_attach_restored(buf);
-		}
+		barter_settle_buf(buf);
 		dma_resv_unlock(buf->dmabuf->resv);
 	}
 }
@@ -471,7 +336,7 @@ int barter_exporter_revoke(struct barter_exporter *exp, u32 reason,
 	added = barter_reason_add(exp, reason);
 	barter_revoke_collect(exp, &bufs);
 	list_for_each_entry(buf, &bufs, revoke_node)
-		barter_revoke_mark(buf, 0);
+		barter_revoke_mark(buf, 0, &buf->fences);
 	exp->bars_zapped = 0;
 	barter_revoke_zap(&bufs);
 	ret = barter_revoke_wait(&bufs, reason, killable);
@@ -485,7 +350,8 @@ int barter_exporter_revoke(struct barter_exporter *exp, u32 reason,
 		barter_reasons_set(exp, exp->reasons &
 					~BARTER_REASON_INTERRUPTED);
 	}
-	barter_revoke_settle(&bufs, 0, !ret);
+	barter_revoke_settle(&bufs, ret ? BARTER_SETTLE_KILLED :
+					  BARTER_SETTLE_DONE);
 	if (reason & BARTER_REASONS_FINAL && !ret)
 		barter_revoke_forget(exp, &bufs);
 	trace_barter_revoke_end(exp->pdev, reason, exp->reasons, ret);
@@ -495,6 +361,164 @@ int barter_exporter_revoke(struct barter_exporter *exp, u32 reason,
 }
 BARTER_EXPORT(barter_exporter_revoke);
 
+static int barter_end_lock(struct barter_exporter *exp, bool killable)
+{
+	if (!killable)
+		mutex_lock(&exp->lock);
+	else if (mutex_lock_killable(&exp->lock))
+		return -EINTR;
+	return 0;
+}
+
+/* One that another end waits for, with the reference of the list; or NULL. */
+static struct barter_buf *barter_end_other(struct list_head *bufs)
+{
+	struct barter_buf *buf;
+
+	list_for_each_entry(buf, bufs, revoke_node) {
+		/* Then that one has let go of what it kept there. */
+		if (!smp_load_acquire(&buf->ending))
+			continue;
+		list_del_init(&buf->revoke_node);
+		return buf;
+	}
+	return NULL;
+}
+
+static int barter_end_wait_other(struct barter_buf *buf, bool killable)
+{
+	long left;
+
+	barter_revoke_may_wait();
+	do {
+		left = killable ?
+			wait_event_killable_timeout(buf->idle,
+						    !READ_ONCE(buf->ending), HZ) :
+			wait_event_timeout(buf->idle,
+					   !READ_ONCE(buf->ending), HZ);
+	} while (!left);
+	return left < 0 ? -EINTR : 0;
+}
+
+/*
+ * Mark and zap a buffer and all that is below it; @ending gets those that were not
+ * dead, by end_node, each with a reference. Ends of buffers that have one in common
+ * follow each other.
+ */
+static int barter_end_begin(struct barter_buf *root, struct list_head *ending,
+			    bool killable)
+{
+	struct barter_exporter *exp = root->exp;
+	struct barter_buf *buf, *next, *other;
+	LIST_HEAD(bufs);
+	LIST_HEAD(dead);
+	int ret;
+
+	for (;;) {
+		ret = barter_end_lock(exp, killable);
+		if (ret)
+			return ret;
+		if (READ_ONCE(root->state) == BARTER_STATE_DEAD) {
+			mutex_unlock(&exp->lock);
+			return -EBADFD;
+		}
+		barter_tree_collect(root, &bufs, &dead);
+		barter_revoke_drop(&dead);
+		other = barter_end_other(&bufs);
+		if (!other)
+			break;
+		barter_revoke_drop(&bufs);
+		mutex_unlock(&exp->lock);
+		ret = barter_end_wait_other(other, killable);
+		barter_buf_put(other);
+		if (ret)
+			return ret;
+	}
+
+	list_for_each_entry(buf, &bufs, revoke_node) {
+		WRITE_ONCE(buf->ending, true);
+		barter_revoke_mark(buf, BARTER_REASON_REQUESTED,
+				   &buf->end_fences);
+	}
+	barter_revoke_zap(&bufs);
+	list_for_each_entry_safe(buf, next, &bufs, revoke_node) {
+		list_del_init(&buf->revoke_node);
+		list_add_tail(&buf->end_node, ending);
+	}
+	mutex_unlock(&exp->lock);
+	return 0;
+}
+
+static int barter_end_wait(struct list_head *ending, bool killable)
+{
+	struct barter_wait wait;
+	struct barter_buf *buf;
+	int ret = 0;
+
+	barter_revoke_may_wait();
+	barter_wait_begin(&wait, BARTER_REASON_REQUESTED, killable);
+	list_for_each_entry(buf, ending, end_node) {
+		ret = barter_wait_buf(&wait, buf, &buf->end_fences);
+		if (ret)
+			break;
+	}
+	return ret;
+}
+
+/*
+ * All was waited for. Whatever was cut from them meanwhile was born revoked, has been
+ * mapped by nobody, and dies with them.
+ */
+static void barter_end_kill(struct barter_buf *root)
+{
+	struct barter_exporter *exp = root->exp;
+	struct barter_buf *buf;
+	LIST_HEAD(bufs);
+	LIST_HEAD(dead);
+
+	lockdep_assert_held(&exp->lock);
+
+	barter_tree_collect(root, &bufs, &dead);
+	barter_revoke_drop(&dead);
+	list_for_each_entry(buf, &bufs, revoke_node) {
+		dma_resv_lock(buf->dmabuf->resv, NULL);
+		buf->drained = true;
+		WRITE_ONCE(buf->own, buf->own & ~BARTER_REASON_INTERRUPTED);
+		if (!buf->final)
+			buf->reasons = exp->reasons | buf->own;
+		WRITE_ONCE(buf->final, true);
+		barter_settle_buf(buf);
+		dma_resv_unlock(buf->dmabuf->resv);
+	}
+	barter_revoke_forget(exp, &bufs);
+	barter_revoke_drop(&bufs);
+}
+
+/*
+ * Nobody waits any more. @own: reasons that stay. Without the exporter mutex if the
+ * wait was killed: a revoke of the device may hold it, waiting for the same importer.
+ */
+static void barter_end_leave(struct list_head *ending, u32 own)
+{
+	struct barter_buf *buf, *next;
+
+	list_for_each_entry_safe(buf, next, ending, end_node) {
+		barter_fences_put(&buf->end_fences);
+		list_del_init(&buf->end_node);
+		dma_resv_lock(buf->dmabuf->resv, NULL);
+		buf->waits--;
+		/* A revoke of the device may have come to its end meanwhile. */
+		if (!buf->drained)
+			WRITE_ONCE(buf->own, buf->own | own);
+		barter_settle_buf(buf);
+		dma_resv_unlock(buf->dmabuf->resv);
+		/* From here on another end may have it, list and fences. */
+		smp_store_release(&buf->ending, false);
+		wake_up_all(&buf->idle);
+		barter_buf_put(buf);
+	}
+}
+
 /**
  * barter_buf_revoke - take one buffer back for ever, and its slices
  * @exp: the exporter that the caller may speak for
@@ -503,47 +527,37 @@ BARTER_EXPORT(barter_exporter_revoke);
  *
  * When it returns 0, nobody reaches the memory through @dmabuf or through anything
  * that was cut from it, in any number of steps, and nobody ever will: all of them
- * are dead. Other buffers of the exporter are not touched. Who does not let go is
- * named in the kernel log, as in barter_exporter_revoke(), and the context is the
- * same.
+ * are dead. Other buffers of the exporter are not touched, and while it waits for
+ * importers, others can be made and ended. Who does not let go is named in the kernel
+ * log, as in barter_exporter_revoke(), and the context is the same.
  *
- * Return: 0; -ENODEV: @dmabuf is another exporter's; -EBADFD: dead already; -EINTR with BARTER_REVOKE_KILLABLE: the buffers are revoked
+ * Return: 0; -ENODEV: @dmabuf is another exporter's; -EBADFD: dead already; -EINTR
+ * with BARTER_REVOKE_KILLABLE: if importers were waited for, the buffers are revoked
  * and will not be restored, but are not dead; another call ends them.
  */
 int barter_buf_revoke(struct barter_exporter *exp, struct dma_buf *dmabuf,
 		      unsigned int flags)
 {
-	struct barter_buf *buf, *root = barter_buf_from_dmabuf(dmabuf);
+	struct barter_buf *root = barter_buf_from_dmabuf(dmabuf);
 	bool killable = flags & BARTER_REVOKE_KILLABLE;
-	u32 own = BARTER_REASON_REQUESTED;
-	LIST_HEAD(bufs);
+	LIST_HEAD(ending);
 	int ret;
 
 	if (!root || root->exp != exp)
 		return -ENODEV;
-	if (!killable)
-		mutex_lock(&exp->lock);
-	else if (mutex_lock_killable(&exp->lock))
-		return -EINTR;
-	if (root->state == BARTER_STATE_DEAD) {
-		ret = -EBADFD;
-		goto out_unlock;
-	}
-
-	barter_tree_collect(root, &bufs);
-	list_for_each_entry(buf, &bufs, revoke_node)
-		barter_revoke_mark(buf, own);
-	barter_revoke_zap(&bufs);
-	ret = barter_revoke_wait(&bufs, BARTER_REASON_REQUESTED, killable);
+	ret = barter_end_begin(root, &ending, killable);
 	if (ret)
-		own = BARTER_REASON_INTERRUPTED;
-	barter_revoke_settle(&bufs, own, !ret);
+		goto out;
+	ret = barter_end_wait(&ending, killable);
 	if (!ret)
-		barter_revoke_forget(exp, &bufs);
-	barter_revoke_drop(&bufs);
-out_unlock:
+		ret = barter_end_lock(exp, killable);
+	if (!ret) {
+		barter_end_kill(root);
+		mutex_unlock(&exp->lock);
+	}
+	barter_end_leave(&ending, ret ? BARTER_REASON_INTERRUPTED : 0);
+out:
 	trace_barter_buf_revoke(root->id, ret);
-	mutex_unlock(&exp->lock);
 	return ret;
 }
 BARTER_EXPORT(barter_buf_revoke);
@@ -573,7 +587,7 @@ void barter_exporter_restore(struct barter_exporter *exp, u32 reason)
 					~(BARTER_REASON_ERROR |
 					  BARTER_REASON_INTERRUPTED));
 	barter_revoke_collect(exp, &bufs);
-	barter_revoke_settle(&bufs, 0, false);
+	barter_revoke_settle(&bufs, BARTER_SETTLE_RESTORED);
 	trace_barter_restore(exp->pdev, reason, exp->reasons, 0);
 	barter_revoke_drop(&bufs);
 	mutex_unlock(&exp->lock);

@@ -35,6 +35,25 @@ static void barter_tree_link(struct barter_buf *buf, struct barter_buf *parent)
 	parent->nr_children++;
 }
 
+/*
+ * A child of a buffer that goes takes its place: right before it, so that a walk that
+ * pauses at a child misses nobody (barter_tree_collect()).
+ */
+static void barter_tree_lift(struct barter_buf *child)
+{
+	struct barter_buf *buf = child->parent;
+
+	lockdep_assert_held(&buf->exp->list_lock);
+
+	list_del_init(&child->sibling);
+	buf->nr_children--;
+	child->parent = buf->parent;
+	if (!buf->parent)
+		return;
+	list_add_tail(&child->sibling, &buf->sibling);
+	buf->parent->nr_children++;
+}
+
 static void barter_tree_unlink(struct barter_buf *buf)
 {
 	lockdep_assert_held(&buf->exp->list_lock);
@@ -102,8 +121,7 @@ void barter_tree_remove(struct barter_buf *buf)
 	while ((child = list_first_entry_or_null(&buf->children,
 						 struct barter_buf, sibling))) {
 		/* Meanwhile the parent may go as well: ask for it each time. */
-		barter_tree_unlink(child);
-		barter_tree_link(child, buf->parent);
+		barter_tree_lift(child);
 		barter_exporter_list_pause(exp, &n);
 	}
 	barter_tree_unlink(buf);
@@ -114,7 +132,8 @@ void barter_tree_remove(struct barter_buf *buf)
 static struct barter_buf *barter_tree_next(const struct barter_buf *root,
 					   struct barter_buf *buf)
 {
-	if (buf->state != BARTER_STATE_DEAD && !list_empty(&buf->children))
+	if (READ_ONCE(buf->state) != BARTER_STATE_DEAD &&
+	    !list_empty(&buf->children))
 		return list_first_entry(&buf->children, struct barter_buf,
 					sibling);
 	while (buf != root) {
@@ -130,21 +149,35 @@ static struct barter_buf *barter_tree_next(const struct barter_buf *root,
  * @root: a buffer, kept by the caller
  * @bufs: gets those that are neither dead nor being released, by revoke_node, each
  *	with a reference
+ * @dead: gets the dead ones that were met, in the same way: nothing is to be done with
+ *	them but to drop them
+ *
+ * Others get at the list now and then. Whoever the walk pauses at is held and so
+ * stays where it is; buffers around it may be released meanwhile, and their children
+ * move up into their places: what was before it in the order of the walk stays before
+ * it, what was behind stays behind.
  *
  * Context: the exporter mutex is held, so that none is added meanwhile and none
- * changes its state.
+ * dies. May sleep.
  */
-void barter_tree_collect(struct barter_buf *root, struct list_head *bufs)
+void barter_tree_collect(struct barter_buf *root, struct list_head *bufs,
+			 struct list_head *dead)
 {
 	struct barter_exporter *exp = root->exp;
 	struct barter_buf *buf;
+	unsigned int n = 0;
 
 	lockdep_assert_held(&exp->lock);
 
 	spin_lock(&exp->list_lock);
-	for (buf = root; buf; buf = barter_tree_next(root, buf))
-		if (buf->state != BARTER_STATE_DEAD && barter_buf_get(buf))
-			list_add_tail(&buf->revoke_node, bufs);
+	for (buf = root; buf; buf = barter_tree_next(root, buf)) {
+		if (!barter_buf_get(buf))
+			continue;
+		list_add_tail(&buf->revoke_node,
+			      READ_ONCE(buf->state) == BARTER_STATE_DEAD ?
+			      dead : bufs);
+		barter_exporter_list_pause(exp, &n);
+	}
 	spin_unlock(&exp->list_lock);
 }
 

@@ -8,6 +8,7 @@
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <linux/pci_regs.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -456,33 +457,254 @@ out:
 	close(fd);
 }
 
-/* While one buffer's importer is stuck the others work, but for a new export. */
+/* ---- others, while one waits ---- */
+
+/* Is the child in that function of the kernel's, and stays there? */
+static bool waits(pid_t pid, const char *function)
+{
+	bool there;
+
+	WAIT_FOR(there, sleeps_in(pid, function), 5000);
+	usleep(50000);
+	return there && is_running(pid) && sleeps_in(pid, function);
+}
+
+/* An end that an importer holds up: of @fd, by a child. */
+static pid_t stuck_end(int *fd, int of)
+{
+	t = tester_open();
+	id = tester_attach(t, of, BARTER_TEST_F_STUCK);
+	if (tester_map(t, id, BARTER_TEST_BIDIRECTIONAL, NULL)) {
+		skip("no route", "a stuck importer");
+		close(t);
+		return -1;
+	}
+	return spawn(end_it, fd);
+}
+
+/* All but the buffer that waits works: made, cut from, mapped, ended. */
 static void others_go_on(void)
 {
-	int fd = buf_export1(&mem, BAR, 0, MIB);
+	int fd = buf_export1(&mem, BAR, 0, MIB), another, slice;
 	struct held other;
+	int64_t began;
 	uint32_t v;
 	pid_t pid;
 
-	t = tester_open();
-	id = tester_attach(t, fd, BARTER_TEST_F_STUCK);
 	need(hold(&other, buf_export1(&mem, BAR, MIB, MIB)), "another buffer");
-	if (tester_map(t, id, BARTER_TEST_BIDIRECTIONAL, NULL)) {
-		skip("no route", "a stuck importer");
+	pid = stuck_end(&fd, fd);
+	if (pid < 0)
 		goto out;
-	}
-	pid = spawn(end_it, &fd);
 	ok(buf_wait(fd, BARTER_STATE_REVOKING, 10000), "REVOKING");
 	munmap((void *)other.p, PAGE);
 	other.p = buf_map(other.fd, PAGE, PAGE, RW);
 	ok(other.p && !peek(other.p, &v), "a new mapping of the other");
 	ok(file_has(BUFFERS, "requested"), "debugfs tells the reason");
+
+	began = now_ms();
+	another = buf_export1(&mem, BAR, 0, MIB);
+	slice = slice1(other.fd, 0, PAGE);
+	ok(another >= 0 && slice >= 0, "a new buffer, and a slice of the other");
+	is_errno(buf_end(&mem, another), 0, "the end of the new one");
+	ok(now_ms() - began < 8000, "none of it waits");
+	is(buf_state(fd), BARTER_STATE_REVOKING, "as the first still does");
+	is(buf_state(other.fd), BARTER_STATE_OK, "the other is OK");
+	close(slice);
+	close(another);
 	is_errno(tester_letgo(t, id), 0, "let go");
 	is(reap(pid, 5000), 0, "the end");
+	is(buf_state(fd), BARTER_STATE_DEAD, "DEAD");
+	close(t);
 out:
 	drop(&other);
-	close(t);
 	close(fd);
+}
+
+/* What is cut from a buffer that waits is born revoked, and dies with it. */
+static void cut_while_it_waits(void)
+{
+	int fd = buf_export1(&mem, BAR, 0, MIB), born, below;
+	volatile uint8_t *p;
+	uint32_t v;
+	pid_t pid;
+
+	pid = stuck_end(&fd, fd);
+	if (pid < 0)
+		goto out;
+	ok(buf_wait(fd, BARTER_STATE_REVOKING, 10000), "REVOKING");
+	born = slice1(fd, 0, 4 * PAGE);
+	below = slice1(born, 0, PAGE);
+	is(buf_state(born), BARTER_STATE_REVOKED, "a slice is born revoked");
+	is(buf_reasons(below), BARTER_REASON_REQUESTED, "one of that, too");
+	p = buf_map(born, 0, PAGE, RW);
+	is(p ? peek(p, &v) : -1, SIGBUS, "it can be mapped, not read");
+	is_errno(buf_end(&mem, below), 0, "the lowest is ended meanwhile");
+	is(buf_state(below), BARTER_STATE_DEAD, "and is dead");
+	is_errno(tester_letgo(t, id), 0, "let go");
+	is(reap(pid, 5000), 0, "the end");
+	is(buf_state(born), BARTER_STATE_DEAD, "the slice is dead with it");
+	is(buf_reasons(born), BARTER_REASON_REQUESTED, "for that reason");
+	is(peek(p, &v), SIGBUS, "for ever");
+	munmap((void *)p, PAGE);
+	close(below);
+	close(born);
+	close(t);
+out:
+	close(fd);
+}
+
+/* Ends of one buffer, of what it was cut from, and of what is cut from it. */
+static void ends_follow_each_other(void)
+{
+	int top = buf_export1(&mem, BAR, 0, 2 * MIB);
+	int fd = slice1(top, 0, MIB), child = slice1(fd, 0, PAGE), i;
+	int beside = slice1(top, MIB, PAGE), *whose[] = { &fd, &top, &child };
+	pid_t pid, pids[3];
+
+	pid = stuck_end(&fd, fd);
+	if (pid < 0)
+		goto out;
+	ok(buf_wait(child, BARTER_STATE_REVOKING, 10000), "REVOKING");
+	for (i = 0; i < 3; i++)
+		pids[i] = spawn(end_it, whose[i]);
+	for (i = 0; i < 3; i++)
+		ok(waits(pids[i], "barter_buf_revoke"), "end %d waits", i);
+	is_errno(buf_end(&mem, beside), 0, "one beside it is ended at once");
+	kill(pids[1], SIGKILL);
+	ok(reap(pids[1], 3000) > 0, "a waiting one can be killed");
+	is(buf_state(top), BARTER_STATE_OK, "and has done nothing");
+	pids[1] = spawn(end_it, &top);
+	is_errno(tester_letgo(t, id), 0, "let go");
+	is(reap(pid, 5000), 0, "the first end");
+	is(reap(pids[1], 5000), 0, "the end of the parent");
+	ok(reap(pids[0], 5000) >= 0 && reap(pids[2], 5000) >= 0,
+	   "the others return");
+	is(buf_state(top), BARTER_STATE_DEAD, "the parent is dead");
+	is(buf_state(fd), BARTER_STATE_DEAD, "the first");
+	is(buf_state(child), BARTER_STATE_DEAD, "the child");
+	is_errno(buf_end(&mem, fd), EBADFD, "it has ended already");
+	close(t);
+out:
+	close(beside);
+	close(child);
+	close(fd);
+	close(top);
+}
+
+static int memory_off(void *arg)
+{
+	(void)arg;
+	return dev_set_memory(&mem, false) ? 1 : 0;
+}
+
+/*
+ * The device is taken back while the end of one buffer waits: both wait for the same
+ * importer. Who is killed leaves at once, though the other holds the device.
+ */
+static void the_device_meanwhile(void)
+{
+	int fd = buf_export1(&mem, BAR, 0, MIB), slice = slice1(fd, 0, PAGE), round;
+	struct held other;
+	pid_t pid, device;
+
+	need(hold(&other, buf_export1(&mem, BAR, 0, MIB)), "another buffer");
+	pid = stuck_end(&fd, fd);
+	if (pid < 0)
+		goto out;
+	ok(buf_wait(fd, BARTER_STATE_REVOKING, 10000), "REVOKING");
+	for (round = 0; round < 2; round++) {
+		device = spawn(memory_off, NULL);
+		ok(buf_wait(other.fd, BARTER_STATE_REVOKING, 10000),
+		   "the device is being taken back");
+		ok(waits(device, "barter_exporter_revoke"), "which waits");
+		if (round)
+			break;
+		kill(device, SIGKILL);
+		ok(reap(device, 3000) > 0, "it is killed");
+		is(buf_state(fd), BARTER_STATE_REVOKING, "the end still waits");
+		ok(is_running(pid), "and runs");
+	}
+	kill(pid, SIGKILL);
+	ok(reap(pid, 3000) > 0, "the end is killed while the device waits");
+	is(buf_state(fd), BARTER_STATE_REVOKING, "the device still waits for it");
+	ok(buf_reasons(fd) & BARTER_REASON_INTERRUPTED, "interrupted");
+	is_errno(tester_letgo(t, id), 0, "let go");
+	is(reap(device, 5000), 0, "memory is off");
+	is(buf_state(fd), BARTER_STATE_REVOKED, "REVOKED");
+	is(buf_reasons(fd), BARTER_REASON_REQUESTED | BARTER_REASON_MEMORY,
+	   "all was waited for");
+	is_errno(dev_set_memory(&mem, true), 0, "memory on");
+	is(buf_state(other.fd), BARTER_STATE_OK, "the other is back");
+	is(buf_state(fd), BARTER_STATE_REVOKED, "this one not");
+	is(buf_state(slice), BARTER_STATE_REVOKED, "nor its slice");
+	is_errno(buf_end(&mem, fd), 0, "the end");
+	is(buf_state(slice), BARTER_STATE_DEAD, "of both");
+	close(t);
+out:
+	drop(&other);
+	close(slice);
+	close(fd);
+}
+
+/*
+ * Branches are closed while the end of the root goes through the tree: what was below
+ * them is below the root, and is found.
+ */
+#define BRANCHES	24
+#define LEAVES		8
+
+static int branches[BRANCHES], leaves[BRANCHES][LEAVES];
+static _Atomic int closer_goes;
+
+static void *closer(void *arg)
+{
+	unsigned int seed = (unsigned int)(uintptr_t)arg;
+	/* Around the 64th of the walk, where it pauses first. */
+	unsigned int first = 5 + seed % 3;
+	volatile unsigned int spin = (unsigned int)rand_r(&seed) % 20000;
+
+	while (!closer_goes)
+		;
+	while (spin--)
+		;
+	for (unsigned int i = first; i < first + 4; i++)
+		close(branches[i]);
+	for (unsigned int i = 0; i < BRANCHES; i++)
+		if (i < first || i >= first + 4)
+			close(branches[i]);
+	return NULL;
+}
+
+static void released_while_it_is_walked(void)
+{
+	unsigned int left = 0, round = 0, errors = 0;
+	int64_t until = now_ms() + 8000;
+	pthread_t thread;
+
+	for (; now_ms() < until; round++) {
+		int root = buf_export1(&mem, BAR, 0, MIB);
+
+		for (int i = 0; i < BRANCHES; i++) {
+			branches[i] = slice1(root, 0, MIB);
+			for (int j = 0; j < LEAVES; j++)
+				leaves[i][j] = slice1(branches[i], 0, PAGE);
+		}
+		closer_goes = 0;
+		pthread_create(&thread, NULL, closer, (void *)(uintptr_t)round);
+		closer_goes = 1;
+		errors += buf_end(&mem, root) != 0;
+		for (int i = 0; i < BRANCHES; i++)
+			for (int j = 0; j < LEAVES; j++)
+				left += buf_state(leaves[i][j]) !=
+					BARTER_STATE_DEAD;
+		pthread_join(thread, NULL);
+		for (int i = 0; i < BRANCHES; i++)
+			for (int j = 0; j < LEAVES; j++)
+				close(leaves[i][j]);
+		close(root);
+	}
+	is(errors, 0, "%u ends", round);
+	is(left, 0, "none that was below is alive");
 }
 
 int main(void)
@@ -501,5 +723,9 @@ int main(void)
 	CASE(killed_twice);
 	CASE(after_a_killed_reset);
 	CASE(others_go_on);
+	CASE(cut_while_it_waits);
+	CASE(ends_follow_each_other);
+	CASE(the_device_meanwhile);
+	CASE_LIMIT(released_while_it_is_walked, 120);
 	return tap_done();
 }
