@@ -96,15 +96,20 @@ BARTER_API int barter_buffer_ranges(int control, int fd,
 
 /*
  * Where the mapping should lie modulo a huge page. In a buffer of many ranges
- * the largest decides; without /dev/barter assume that the buffer begins at
- * the BAR's begin.
+ * the largest decides; of a slice only the kernel knows where in the BAR it is, and
+ * tells it modulo 2 MiB; without /dev/barter assume that the buffer begins at the
+ * BAR's begin.
  */
 static uint64_t align_offset(int fd, uint64_t offset)
 {
+	struct barter_info info = { .size = sizeof(info), .dmabuf_fd = fd };
 	struct barter_range *ranges;
 	uint64_t start = 0, best = 0, answer = offset;
 	uint32_t nr, i;
 
+	if (!barter_buffer_info(-1, &info) &&
+	    info.out_flags & BARTER_BUFFER_SLICE)
+		return info.out_huge_phase + offset;
 	if (barter_buffer_ranges(-1, fd, &ranges, &nr))
 		return offset;
 	for (i = 0; i < nr; i++) {

@@ -13,6 +13,7 @@
 #include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/pci.h>
+#include <linux/sizes.h>
 #include <linux/slab.h>
 
 #include "priv.h"
@@ -336,12 +337,16 @@ int barter_buf_make(struct barter_buf *buf, unsigned int open_flags)
 {
 	DEFINE_DMA_BUF_EXPORT_INFO(info);
 	struct barter_exporter *exp = buf->exp;
+	const struct barter_run *longest;
 	struct dma_buf *dmabuf;
 
 	exp->ops->get(exp);
 	buf->pdev = pci_dev_get(exp->pdev);
 	buf->end = barter_ranges_end(buf->ranges);
 	buf->least = min(buf->least, buf->ranges->length);
+	longest = barter_ranges_longest(buf->ranges);
+	buf->huge_phase = (buf->bar_start + longest->offset - longest->pos) &
+			  (SZ_2M - 1);
 	buf->id = atomic64_fetch_inc(&barter_next_id);
 	init_waitqueue_head(&buf->idle);
 	mutex_init(&buf->window_lock);
@@ -352,12 +357,12 @@ int barter_buf_make(struct barter_buf *buf, unsigned int open_flags)
 	INIT_LIST_HEAD(&buf->sibling);
 	INIT_LIST_HEAD(&buf->all_node);
 	INIT_LIST_HEAD(&buf->revoke_node);
+	INIT_LIST_HEAD(&buf->end_node);
 
 	info.exp_name = "barter";
 	info.owner = exp->ops->owner;
 	info.ops = &barter_dma_buf_ops;
 	info.size = buf->ranges->length;
-	INIT_LIST_HEAD(&buf->end_node);
 	info.flags = open_flags;
 	info.priv = buf;
 	dmabuf = dma_buf_export(&info);

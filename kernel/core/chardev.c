@@ -6,7 +6,8 @@
  *
  * One table of ioctls; the dispatcher copies in and out, bodies see kernel
  * memory only. No question waits for a revoke, so that a process can always ask who
- * is in the way of one; a new slice does. No physical address is ever shown.
+ * is in the way of one; a new slice waits for one of the whole device. No physical
+ * address is ever shown, but for where in 2 MiB the memory of a buffer begins.
  */
 #include <linux/capability.h>
 #include <linux/compat.h>
@@ -122,7 +123,8 @@ static int barter_info(struct barter_client *client, union barter_request *u)
 	struct barter_buf *buf;
 	int ret;
 
-	if (req->flags || req->__reserved || req->__reserved2)
+	if (req->flags || req->__reserved || req->__reserved2 ||
+	    req->__reserved4)
 		return -EINVAL;
 	dmabuf = barter_get_dmabuf(req->dmabuf_fd);
 	if (IS_ERR(dmabuf))
@@ -149,6 +151,7 @@ static int barter_info(struct barter_client *client, union barter_request *u)
 	req->out_memattr = barter_buf_memattr(buf);
 	req->out_forced = barter_buf_forced(buf);
 	barter_buf_name(buf, req->out_name);
+	req->out_huge_phase = buf->huge_phase;
 	req->out_attachments = 0;
 	memset(req->out_blocker, 0, sizeof(req->out_blocker));
 

@@ -62,8 +62,8 @@ struct barter_fences {
  * its holder is told: of a slice, the ranges in what it was cut from), @slice,
  * @read_only, @bar, @bar_start, @bar_length, @least (bytes of the shortest of the BAR,
  * all that it was cut from, and itself: what overcommit counts from), @end (behind the
- * highest byte of any range, from the BAR's start), @id, and @domain, @bus, @devfn,
- * which may be asked for when the device's bus is gone.
+ * highest byte of any range, from the BAR's start), @huge_phase (see struct barter_info),
+ * @id, and @domain, @bus, @devfn, which may be asked for when the device's bus is gone.
  *
  * Under the dma_resv: @reasons, @state, @generation, @maps (written; read
  * without it by the waiting side, which then synchronises through the resv).
@@ -97,6 +97,7 @@ struct barter_buf {
 	u64 bar_length;
 	u64 least;
 	u64 end;
+	u32 huge_phase;
 	u64 id;
 	u32 domain;
 	u8 bus;

@@ -313,6 +313,23 @@ u64 barter_ranges_end(const struct barter_ranges *r)
 }
 
 /**
+ * barter_ranges_longest - the longest contiguous piece
+ * @r: at least one run
+ *
+ * Return: the run; of several that are as long, the first.
+ */
+const struct barter_run *barter_ranges_longest(const struct barter_ranges *r)
+{
+	const struct barter_run *longest = &r->runs[0];
+	u32 i;
+
+	for (i = 1; i < r->nr; i++)
+		if (r->runs[i].length > longest->length)
+			longest = &r->runs[i];
+	return longest;
+}
+
+/**
  * barter_ranges_contiguous - is a part of the buffer one piece of the BAR
  * @r: the buffer's runs
  * @bar_start: CPU physical address of the BAR

@@ -61,6 +61,7 @@ void barter_ranges_cut_fill(struct barter_ranges *out,
 			    const struct barter_range *ranges, u32 nr);
 u64 barter_ranges_segments(const struct barter_ranges *r, u64 max_segment);
 u64 barter_ranges_end(const struct barter_ranges *r);
+const struct barter_run *barter_ranges_longest(const struct barter_ranges *r);
 bool barter_ranges_contiguous(const struct barter_ranges *r, u64 bar_start,
 			      u64 pos, u64 length, u64 *address);
 

@@ -19,6 +19,7 @@
 #include "lib/access.h"
 #include "lib/buf.h"
 #include "lib/proc.h"
+#include "lib/slice.h"
 #include "lib/tap.h"
 #include "lib/tester.h"
 #include "lib/watch.h"
@@ -142,6 +143,55 @@ static void merged(void)
 	buf_info(fd, &info);
 	is(info.out_nr_ranges, MAX * PAGE / big.length[BAR] ?: 1,
 	   "are as many as the BAR is gone through");
+	close(fd);
+}
+
+/*
+ * Buffers of 8 GiB each, of which a page is mapped: each takes a window of 8 GiB out of
+ * 6 TiB. When there is none left mmap says so, and what is mapped is not touched.
+ */
+static void windows_run_out(void)
+{
+	enum { MOST = 1000 };
+	const uint64_t n = big.length[BAR];
+	struct vfio_region_dma_range r[4] = {
+		{ 0, n }, { 0, n }, { 0, n }, { 0, n },
+	};
+	int fd = buf_export(&big, BAR, r, 4), slice, small, error = 0;
+	static volatile uint8_t *maps[MOST];
+	unsigned int nr = 0, bad = 0;
+	volatile uint8_t *p;
+	uint32_t v;
+
+	need(fd >= 0 && 4 * n >= 8ull << 30, "8 GiB");
+	while (nr < MOST && !error) {
+		slice = slice1(fd, 0, 4 * n);
+		maps[nr] = buf_map(slice, 4 * n - PAGE, PAGE, PROT_READ);
+		error = maps[nr] ? 0 : errno;
+		nr += !error;
+		close(slice);
+	}
+	is(error, ENOSPC, "mmap of number %u", nr + 1);
+	/* 1 TiB for each BAR, less its beginning. */
+	is(nr, 6 * 127, "that many were mapped");
+	small = slice1(fd, 0, PAGE);
+	p = buf_map(small, 0, PAGE, PROT_READ);
+	ok(p && !peek(p, &v), "a small one finds room");
+	munmap((void *)p, PAGE);
+	close(small);
+	for (unsigned int i = 0; i < nr; i++)
+		bad += peek(maps[i], &v) != 0;
+	is(bad, 0, "all others work");
+
+	slice = slice1(fd, 0, 4 * n);
+	ok(!buf_map(slice, 0, PAGE, PROT_READ) && errno == ENOSPC, "ENOSPC again");
+	munmap((void *)maps[--nr], PAGE);
+	p = buf_map(slice, 0, PAGE, PROT_READ);
+	ok(p && !peek(p, &v), "the same buffer, when one has gone");
+	munmap((void *)p, PAGE);
+	close(slice);
+	while (nr)
+		munmap((void *)maps[--nr], PAGE);
 	close(fd);
 }
 
@@ -317,6 +367,7 @@ int main(void)
 	CASE(one_more);
 	CASE(four_times_the_bar);
 	CASE(faults_of_2_gib);
+	CASE(windows_run_out);
 	CASE(merged);
 	CASE(charged_to_the_caller);
 	return tap_done();

@@ -59,6 +59,7 @@ static struct barter_info info_request(void)
 	info.ranges = 0;
 	info.__reserved = 0;
 	info.__reserved2 = 0;
+	info.__reserved4 = 0;
 	return info;
 }
 
@@ -229,6 +230,9 @@ static void info_refusals(void)
 	info = info_request();
 	info.__reserved = 1;
 	is_errno(call(BARTER_IOC_INFO, &info), EINVAL, "reserved field");
+	info = info_request();
+	info.__reserved4 = 1;
+	is_errno(call(BARTER_IOC_INFO, &info), EINVAL, "reserved, at the end");
 	info = info_request();
 	info.__reserved2 = 1;
 	is_errno(call(BARTER_IOC_INFO, &info), EINVAL, "reserved2 field");

@@ -605,6 +605,61 @@ static void dma_through_slices(void)
 	close(fd);
 }
 
+/* ---- huge pages ---- */
+
+/* Touch all of a mapping whose address is @phase modulo 2 MiB. */
+static bool touch_all(int fd, size_t n, size_t phase)
+{
+	size_t space = n + 4 * MIB;
+	char *area = mmap(NULL, space, PROT_NONE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	char *at = (char *)(((uintptr_t)area + 2 * MIB - 1) & ~(2 * MIB - 1)) +
+		   phase;
+	volatile uint8_t *p = mmap(at, n, PROT_READ, MAP_SHARED | MAP_FIXED,
+				   fd, 0);
+	unsigned int bad = 0;
+	uint32_t v;
+
+	if (p == MAP_FAILED)
+		return false;
+	for (size_t i = 0; i < n; i += PAGE)
+		bad += peek(p + i, &v) || v != pattern(SEED, 3 * MIB + 5 * PAGE + i);
+	munmap(area, space);
+	return !bad;
+}
+
+/*
+ * Where the slice begins in its parent and in the BAR has no say: its address does. What
+ * that must be, INFO tells, and no more than that.
+ */
+static void huge_pages(void)
+{
+	int fd = buf_export1(&mem, BAR, 3 * MIB, 16 * MIB), slice;
+	struct barter_info info;
+
+	fill(bar + 3 * MIB, SEED, 3 * MIB, 12 * MIB);
+	slice = slice1(fd, 5 * PAGE, 8 * MIB);
+	need(slice >= 0 && !buf_info(slice, &info), "a slice from page 5 on");
+	is(info.out_huge_phase, MIB + 5 * PAGE, "phase: 1 MiB and five pages");
+	ok(touch_all(slice, 8 * MIB, info.out_huge_phase), "mapped there");
+	buf_info(slice, &info);
+	is(info.out_faults_pmd, kernel_has_32_bits() ? 0 : 3, "by huge pages");
+	/* What is before the first and behind the last, 64 KiB a fault. */
+	ok(kernel_has_32_bits() ||
+	   (info.out_faults_pte >= 30 && info.out_faults_pte <= 36),
+	   "and small ones at the ends: %llu faults",
+	   (unsigned long long)info.out_faults_pte);
+	close(slice);
+	slice = slice1(fd, 5 * PAGE, 8 * MIB);
+	ok(touch_all(slice, 8 * MIB, 0), "mapped at another address");
+	buf_info(slice, &info);
+	is(info.out_faults_pmd, 0, "no huge pages");
+	ok(info.out_faults_pte >= 128, "but %llu faults",
+	   (unsigned long long)info.out_faults_pte);
+	close(slice);
+	close(fd);
+}
+
 int main(void)
 {
 	fixture_open();
@@ -622,5 +677,6 @@ int main(void)
 	CASE(closed_device);
 	CASE(released_in_any_order);
 	CASE(dma_through_slices);
+	CASE(huge_pages);
 	return tap_done();
 }

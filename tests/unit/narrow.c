@@ -18,6 +18,7 @@
 #define barter_ranges_cut_fill narrow_ranges_cut_fill
 #define barter_ranges_segments narrow_ranges_segments
 #define barter_ranges_end narrow_ranges_end
+#define barter_ranges_longest narrow_ranges_longest
 #define barter_ranges_contiguous narrow_ranges_contiguous
 
 void narrow_ranges_fill(struct barter_ranges *out,

@@ -23,7 +23,7 @@ HOLDS(sizeof(struct barter_range) == 16);
 AT(barter_range, offset, 0);
 AT(barter_range, length, 8);
 
-HOLDS(sizeof(struct barter_info) == 248);
+HOLDS(sizeof(struct barter_info) == 256);
 AT(barter_info, size, 0);
 AT(barter_info, flags, 4);
 AT(barter_info, dmabuf_fd, 8);
@@ -60,6 +60,8 @@ HOLDS(BARTER_BUFFER_UNTOLD == 0x4);
 AT(barter_info, out_memattr, 208);
 AT(barter_info, out_forced, 212);
 AT(barter_info, out_name, 216);
+AT(barter_info, out_huge_phase, 248);
+AT(barter_info, __reserved4, 252);
 
 HOLDS(BARTER_MAX_INFO_IMPORTERS == 64);
 HOLDS(sizeof(struct barter_importer_info) == 360);

@@ -38,8 +38,10 @@
  *  EPERM       the caller may not do this
  *  EXDEV       DMA between the two devices has no permitted route
  *  ENOMEM      out of memory or over the caller's memory cgroup limit
- *  ENOSPC      no window of the device's mmap space is free for the buffer, or
- *              no more watches fit one open file
+ *  ENOSPC      mmap of a buffer: the device's mmap space (6 TiB for a VFIO device, less
+ *              its BARs) has no room left for one as long as the buffer. A buffer keeps
+ *              its room from its first mmap until it is freed, however little of it is
+ *              mapped. Or: no more watches fit one open file
  *  EEXIST      it is there already
  *  ENOENT      there is none of that, or no such memory attribute
  *  EINTR       a signal ended the wait; where a revoke waits, a fatal one
@@ -326,6 +328,9 @@ struct barter_importer_info {
  * @out_memattr: BARTER_MEMATTR_*, of mappings to come
  * @out_forced: 1 if that was by force, else 0
  * @out_name: the buffer's name, empty if it has none
+ * @out_huge_phase: an address for the buffer's first byte that is this, modulo 2 MiB,
+ *	lets the longest piece of contiguous memory in it have huge pages
+ * @__reserved4: 0
  *
  * Of a slice, @ranges are in the buffer that it was cut from. Which device and BAR
  * that is of, its holder learns only if the lending driver permits it (for
@@ -369,6 +374,8 @@ struct barter_info {
 	__u32 out_memattr;
 	__u32 out_forced;
 	char out_name[BARTER_BUFFER_NAME_LENGTH];
+	__u32 out_huge_phase;
+	__u32 __reserved4;
 };
 
 /* What kind of buffer: bits of out_flags. */
