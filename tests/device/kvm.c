@@ -5,7 +5,7 @@
  * A buffer as memory of a virtual machine: KVM has a memory slot over an mmap of
  * it, and the guest writes into the device's BAR. A revoke takes it from the guest
  * too: KVM_RUN fails with EFAULT instead; a restore brings it back, in the same
- * slot.
+ * slot. The same for a slot over the BAR's own mmap, by the device fd.
  *
  * The guest is a handful of bytes in real mode, with segments that begin where the
  * test wants them. On an emulated CPU with AMD's virtualisation.
@@ -23,6 +23,7 @@
 #include "lib/fixture.h"
 #include "lib/host.h"
 #include "lib/slice.h"
+#include "lib/tester.h"
 
 #define RW		(PROT_READ | PROT_WRITE)
 #define CODE		0x1000u		/* guest physical */
@@ -150,13 +151,27 @@ static bool lend(void)
 	return lend_ranges(scattered, 3, SCATTERED, SMALL, PAGE);
 }
 
+/* As lend(), but by the device fd, and without the holes: pages 8 to 11 of the BAR. */
+static bool lend_bar(void)
+{
+	base = SMALL;
+	map_length = SCATTERED;
+	buf = -1;
+	map = mmap(NULL, map_length, RW, MAP_SHARED, mem.fd,
+		   (off_t)(mem.offset[BAR] + 8 * PAGE));
+	return ok(map != MAP_FAILED && machine() &&
+		  !slot(1, base, (void *)map, map_length),
+		  "a guest with pages of the BAR");
+}
+
 static void take_back(void)
 {
 	munmap(run, run_size);
 	close(cpu);
 	close(vm);
 	munmap((void *)map, map_length);
-	close(buf);
+	if (buf >= 0)
+		close(buf);
 }
 
 static uint32_t in_bar(uint64_t at)
@@ -410,6 +425,100 @@ static void reset_while_it_writes(void)
 	fixture_open();
 }
 
+/* ---- the BAR's own mmap ---- */
+
+static void reaches_bar(const char *when, uint32_t value)
+{
+	uint32_t v = 0;
+
+	is_errno(guest_store(8, value), 0, "%s: the guest writes", when);
+	is(on_host(8 * PAGE + 8), value, "%s: the device has it", when);
+	is_errno(guest_store(3 * PAGE + 4, value + 1), 0, "%s: and again", when);
+	is(on_host(11 * PAGE + 4), value + 1, "%s: in the last page", when);
+	poke(bar + 9 * PAGE + 16, value + 2);
+	is_errno(guest_load(PAGE + 16, &v), 0, "%s: the guest reads", when);
+	is(v, value + 2, "%s: what is there", when);
+}
+
+static void bar_and_each_cause(void)
+{
+	char name[64];
+
+	if (!lend_bar())
+		return;
+	snprintf(name, sizeof(name), "/dmabuf:vfio:%s/%d", mem.bdf, BAR);
+	ok(file_has("/proc/self/maps", name), "it is a buffer's: %s", name);
+	reaches_bar("mapped", 0x7000);
+	for (unsigned int i = 0; i < nr_causes; i++) {
+		const struct cause *c = &causes[i];
+
+		is_errno(c->begin(&mem), 0, "%s", c->name);
+		if (c->end) {
+			is_cut_off(c->name);
+			is_errno(c->end(&mem), 0, "%s: its end", c->name);
+		}
+		reaches_bar(c->name, 0x7100 + i * 16);
+	}
+	take_back();
+}
+
+static int reset_by_sysfs(void *arg)
+{
+	(void)arg;
+	return pci_reset(mem.bdf) ? 1 : 0;
+}
+
+/* A reset that core does not see, and that an importer of a buffer holds up. */
+static void bar_in_the_middle_of_a_reset(void)
+{
+	int fd = buf_export1(&mem, BAR, 0, PAGE), t = tester_open(), id;
+	pid_t pid;
+
+	if (!lend_bar())
+		return;
+	reaches_bar("mapped", 0x7800);
+	id = tester_attach(t, fd, BARTER_TEST_F_STUCK);
+	need(id >= 0 && !tester_map(t, id, BARTER_TEST_BIDIRECTIONAL, NULL),
+	     "a buffer that an importer keeps");
+	pid = spawn(reset_by_sysfs, NULL);
+	ok(buf_wait(fd, BARTER_STATE_REVOKING, 20000), "the reset waits");
+	is_cut_off("meanwhile");
+	is(on_host(8 * PAGE + 8), 0x7800, "nothing was written");
+	is_errno(tester_letgo(t, id), 0, "the importer lets go");
+	is(reap(pid, 20000), 0, "the reset is over");
+	reaches_bar("after it", 0x7900);
+	close(t);
+	close(fd);
+	take_back();
+}
+
+static void bar_taken_while_it_writes(void)
+{
+	uint32_t stopped, moved = 0;
+	pthread_t thread;
+
+	if (!lend_bar())
+		return;
+	for (int i = 0; i < 3; i++) {
+		need(prepare(COUNT, 64, 1), "a guest that counts");
+		spin_on(&thread);
+		need(moves(), "in the BAR");
+		is_errno(dev_set_memory(&mem, false), 0, "memory off");
+		is_errno(pci_raw_set_memory(mem.bdf, true), 0,
+			 "on again behind VFIO's back");
+		stopped = on_host(8 * PAGE + 64);
+		pthread_join(thread, NULL);
+		is_errno(ended, EFAULT, "KVM_RUN has ended");
+		for (int n = 0; n < 10; n++)
+			moved += on_host(8 * PAGE + 64) != stopped;
+		is(moved, 0, "nothing is written after that");
+		is_errno(pci_raw_set_memory(mem.bdf, false), 0, "off");
+		is_errno(dev_set_memory(&mem, true), 0, "memory on");
+	}
+	reaches_bar("at last", 0x7a00);
+	take_back();
+}
+
 int main(void)
 {
 	fixture_open();
@@ -426,5 +535,8 @@ int main(void)
 	CASE(huge_pages);
 	CASE_LIMIT(revoked_while_it_writes, 120);
 	CASE_LIMIT(reset_while_it_writes, 120);
+	CASE_LIMIT(bar_and_each_cause, 120);
+	CASE(bar_in_the_middle_of_a_reset);
+	CASE_LIMIT(bar_taken_while_it_writes, 120);
 	return tap_done();
 }
