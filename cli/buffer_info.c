@@ -67,13 +67,10 @@ static void device_name(const struct barter_info *info, char *text)
 
 static void importer_text(const struct barter_importer_info *importer)
 {
-	printf("  %.*s: ", BARTER_NAME_LENGTH, importer->name);
-	if (importer->type[0])
-		printf("%.*s", BARTER_TYPE_LENGTH, importer->type);
-	else
-		printf("no interconnect in use");
-	printf(" (of %.*s), %u mapped\n", BARTER_TYPES_LENGTH, importer->types,
-	       importer->maps);
+	printf("  %s: %s (of %s), %u mapped\n", PLAIN_TEXT(importer->name),
+	       importer->type[0] ? PLAIN_TEXT(importer->type) :
+				   "no interconnect in use",
+	       PLAIN_TEXT(importer->types), importer->maps);
 }
 
 static void what_text(const struct barter_info *info)
@@ -115,8 +112,7 @@ void buffer_info_text(const struct buffer_info *buffer, int all)
 	printf("state        %s%s%s%s\n", barter_state_name(info->out_state),
 	       reasons[0] ? " (" : "", reasons, reasons[0] ? ")" : "");
 	if (info->out_blocker[0])
-		printf("waits for    %.*s\n", BARTER_NAME_LENGTH,
-		       info->out_blocker);
+		printf("waits for    %s\n", PLAIN_TEXT(info->out_blocker));
 	printf("generation   %" PRIu64 "\n", (uint64_t)info->out_generation);
 	printf("importers    %u attached, %u mapped for DMA\n",
 	       info->out_attachments, info->out_maps);
@@ -125,8 +121,7 @@ void buffer_info_text(const struct buffer_info *buffer, int all)
 	if (i < info->out_attachments)
 		printf("  ... %u more\n", info->out_attachments - i);
 	if (info->out_name[0])
-		printf("name         %.*s\n", BARTER_BUFFER_NAME_LENGTH,
-		       info->out_name);
+		printf("name         %s\n", PLAIN_TEXT(info->out_name));
 	printf("attribute    %s\n", barter_memattr_name(info->out_memattr));
 	printf("mmaps        %u\n", info->out_mmaps);
 	printf("faults       %" PRIu64 " by page, %" PRIu64 " by PMD, %" PRIu64

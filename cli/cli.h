@@ -79,6 +79,15 @@ int bar_parse(const char *text, uint32_t *bar);
 const char *size_format(uint64_t bytes, char text[24]);
 #define SIZE_TEXT(bytes) size_format((bytes), (char[24]){ 0 })
 
+/*
+ * What a process or a driver has called itself, for a terminal: at most @length bytes of
+ * @from, of which those that are not ASCII that prints become "?". @text has room for a
+ * NUL more.
+ */
+const char *plain_format(const char *from, size_t length, char *text);
+#define PLAIN_TEXT(field) \
+	plain_format(field, sizeof(field), (char[sizeof(field) + 1]){ 0 })
+
 /* "0: 256 B, 2: 64 MiB" for all memory BARs; "-" if there is none. */
 const char *bars_format(const struct barter_pci *pci, char *text,
 			size_t length);

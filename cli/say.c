@@ -82,6 +82,16 @@ int failed_control(const char *object, int error)
 	return failed(object, "%s", control_trouble(error));
 }
 
+const char *plain_format(const char *from, size_t length, char *text)
+{
+	size_t i;
+
+	for (i = 0; i < length && from[i]; i++)
+		text[i] = from[i] < ' ' || from[i] > '~' ? '?' : from[i];
+	text[i] = '\0';
+	return text;
+}
+
 int answer_done(int status)
 {
 	if (fflush(stdout) || ferror(stdout)) {

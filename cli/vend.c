@@ -171,9 +171,9 @@ static void status_text(const struct barter_vend_status *status)
 	char reasons[128];
 
 	printf("%-5llu %-16s %-11s uid %u, pid %d (%s), %s, %u s",
-	       (unsigned long long)status->lease, status->name,
+	       (unsigned long long)status->lease, PLAIN_TEXT(status->name),
 	       barter_vend_state_name(status->state), status->uid, status->pid,
-	       status->program[0] ? status->program : "gone",
+	       status->program[0] ? PLAIN_TEXT(status->program) : "gone",
 	       SIZE_TEXT(status->length), status->held);
 	if (status->state == BARTER_VEND_LENT &&
 	    status->flags & BARTER_VEND_LIMITED)
@@ -182,7 +182,7 @@ static void status_text(const struct barter_vend_status *status)
 		printf(", for %u s (%s)", status->taking,
 		       barter_vend_why_name(status->why));
 	if (status->blocker[0])
-		printf(", held up by %s", status->blocker);
+		printf(", held up by %s", PLAIN_TEXT(status->blocker));
 	if (status->error)
 		printf(", %s", strerror(-status->error));
 	if (status->state == BARTER_VEND_LENT &&
@@ -238,7 +238,7 @@ static int take_back(struct barter_broker *broker,
 		if (strcmp(blocker, status.blocker)) {
 			memcpy(blocker, status.blocker, sizeof(blocker));
 			fprintf(stderr, "barter: lease %s: held up by %s\n",
-				options->lease, blocker);
+				options->lease, PLAIN_TEXT(blocker));
 		}
 		nanosleep(&pause, NULL);
 	}

@@ -56,6 +56,14 @@ exits 0 'an attribute and a name' barter export --attribute wc --name 'frame 1' 
 	"$VM_VRAM0" 2 0+64K -- sh -c 'barter info $BARTER_FD'
 says '^attribute  *wc$' 'info says the attribute'
 says '^name  *frame 1$' 'and the name'
+# A terminal would do what such a name says.
+escape=$(printf '\033[31mred\177')
+exits 0 'a name of control characters' barter export --name "$escape" \
+	"$VM_VRAM0" 2 0+64K -- sh -c 'barter info $BARTER_FD'
+says '^name  *?\[31mred?$' 'is shown without them'
+exits 0 'the same as JSON' barter export --name "$escape" \
+	"$VM_VRAM0" 2 0+64K -- sh -c 'barter info --json $BARTER_FD'
+says '"name": *"\\u001b\[31mred\\u007f"' 'says which they are'
 exits 0 'uncached by default' barter export "$VM_VRAM0" 2 0+64K -- sh -c 'barter info --json $BARTER_FD'
 says '"attribute": *"uc"' 'is said as JSON'
 says '"name": *null' 'and that there is no name'
