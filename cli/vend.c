@@ -56,19 +56,18 @@ int failed_broker(const char *path, int error)
 
 /* ---- The broker -------------------------------------------------------- */
 
-static int get_listener(const char *path, int *listener, int *is_mine)
+static int get_listener(const char *path, int *listener, int *lock)
 {
 	int fd = systemd_listener(), ret;
 
-	*is_mine = 0;
+	*lock = -1;
 	if (fd >= 0) {
 		*listener = fd;
 		return EXIT_OK;
 	}
 	if (fd != -ENOENT)
 		return failed("LISTEN_FDS", "expected one listening Unix socket of type SOCK_SEQPACKET");
-	ret = listen_at(path, listener);
-	*is_mine = !ret;
+	ret = listen_at(path, listener, lock);
 	return !ret ? EXIT_OK :
 	       failed(path, "cannot listen there: %s", strerror(-ret));
 }
@@ -80,14 +79,14 @@ static int serve(const struct vend_options *options)
 			   BARTER_VEND_SOCKET;
 	static struct server server;
 	char text[BARTER_VEND_TEXT_LENGTH];
-	int listener, is_mine, status;
+	int listener, lock, status;
 
 	/* Whoever reads the log may end before the broker does. */
 	signal(SIGPIPE, SIG_IGN);
 	if (raise_fd_limit(limits->connections * 2 + limits->leases * 3 +
 			   DEVICES * 8 + 128))
 		return failed("RLIMIT_NOFILE", "the hard limit is too low; in a unit: LimitNOFILE=4096");
-	status = get_listener(path, &listener, &is_mine);
+	status = get_listener(path, &listener, &lock);
 	if (status)
 		return status;
 	status = server_init(&server, &vfio_backend, limits, options->policy,
@@ -97,12 +96,12 @@ static int serve(const struct vend_options *options)
 	else if (server_reload(&server, text, sizeof(text)))
 		status = failed("vend", "%s", text);
 	if (!status) {
-		server_log("%s; at %s", text, is_mine ? path : "the socket that was handed over");
+		server_log("%s; at %s", text, lock >= 0 ? path : "the socket that was handed over");
 		systemd_notify("READY=1\nSTATUS=%s", text);
 		status = server_run(&server);
 	}
-	if (is_mine)
-		unlink(path);
+	if (lock >= 0)
+		unlisten(path, lock);
 	return status;
 }
 

@@ -105,6 +105,20 @@ static void broker_main(const struct limits *limits, int listener)
 	exit(server_run(&server));
 }
 
+/* No other process starts a broker here: the lock is of no use. */
+int listen_alone(const char *at, int *listener)
+{
+	char name[200];
+	int lock, ret = listen_at(at, listener, &lock);
+
+	if (ret)
+		return ret;
+	snprintf(name, sizeof(name), "%s.lock", at);
+	unlink(name);
+	close(lock);
+	return 0;
+}
+
 void broker_start(const char *policy, const struct limits *limits)
 {
 	int listener;
@@ -114,7 +128,7 @@ void broker_start(const char *policy, const struct limits *limits)
 	memset(steering, 0, sizeof(*steering));
 	broker_policy(policy);
 	unlink(path);
-	if (listen_at(path, &listener) || raise_fd_limit(3000))
+	if (listen_alone(path, &listener) || raise_fd_limit(3000))
 		exit(1);
 	fflush(NULL);
 	broker_pid = fork();

@@ -39,6 +39,7 @@ extern const char *const standard_policy;
 extern pid_t broker_pid;
 
 /* A broker with this policy; limits may be NULL. Ends the one before. */
+int listen_alone(const char *at, int *listener);
 void broker_start(const char *policy, const struct limits *limits);
 /* SIGTERM; its exit status, or -1 if it does not end. */
 int broker_stop(void);

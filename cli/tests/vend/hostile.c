@@ -709,7 +709,7 @@ static void client_trusts_no_broker(void)
 
 	broker_stop();
 	unlink(broker_path());
-	ret = listen_at(broker_path(), &listener);
+	ret = listen_alone(broker_path(), &listener);
 	CHECK(!ret, "%s", strerror(-ret));
 	fcntl(listener, F_SETFL, 0);
 	before = own_fds();
