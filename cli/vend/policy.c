@@ -415,6 +415,28 @@ static int parse_line(struct parser *parser, const char *from, size_t length)
 	       parse_setting(parser, text);
 }
 
+/*
+ * What is lent to several at once has one kind of memory: the kernel maps no page in
+ * two ways.
+ */
+static int check_memory(struct parser *parser)
+{
+	struct offer **offers = parser->policy->offers;
+	uint32_t nr = parser->policy->nr, i, j;
+
+	for (i = 0; i < nr; i++)
+		for (j = 0; j < i; j++)
+			if (offers[i]->flags & offers[j]->flags &
+			    BARTER_VEND_SHARED &&
+			    (offers[i]->flags ^ offers[j]->flags) &
+			    BARTER_VEND_WC &&
+			    offer_overlaps(offers[i], offers[j]))
+				return wrong(parser, offers[i]->line,
+					     "[%s] is shared, and [%s] lends some of it with another \"memory\"",
+					     offers[i]->name, offers[j]->name);
+	return 0;
+}
+
 static int by_name(const void *a, const void *b)
 {
 	const struct offer *const *one = a, *const *other = b;
@@ -446,6 +468,8 @@ int policy_parse(const char *name, const char *text, size_t length,
 	}
 	if (!ret)
 		ret = end_section(&parser);
+	if (!ret)
+		ret = check_memory(&parser);
 	if (ret) {
 		policy_free(parser.policy);
 		return ret;

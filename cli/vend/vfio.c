@@ -9,15 +9,43 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#define IORESOURCE_PREFETCH 0x2000
+
+/* By sysfs: a line for each BAR, begin, end and flags. */
+static int is_prefetchable(const char *device, uint32_t bar)
+{
+	const char *root = getenv("BARTER_SYSFS");
+	unsigned long long flags;
+	char path[300], line[128];
+	int answer = 1;
+	uint32_t i;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%.200s/bus/pci/devices/%s/resource",
+		 root ? root : "/sys", device);
+	file = fopen(path, "re");
+	/* It may come yet. */
+	if (!file)
+		return 1;
+	for (i = 0; i <= bar && fgets(line, sizeof(line), file); i++)
+		if (i == bar && sscanf(line, "%*s %*s %llx", &flags) == 1)
+			answer = !flags || flags & IORESOURCE_PREFETCH;
+	fclose(file);
+	return answer;
+}
+
+/* Combining writes may change what an access does; the kernel would refuse it later. */
 static int vfio_check(const struct offer *offer, const char **why)
 {
-	if (!(offer->flags & BARTER_VEND_WC))
+	if (!(offer->flags & BARTER_VEND_WC) ||
+	    is_prefetchable(offer->device, offer->bar))
 		return 0;
-	*why = "memory = wc: this version lends uncached memory only";
-	return -EOPNOTSUPP;
+	*why = "memory = wc: the BAR is not prefetchable";
+	return -EPERM;
 }
 
 /* Those that are open: a group can be opened once, for all devices in it. */
@@ -90,6 +118,8 @@ static int vfio_lend(void *lender, const struct offer *offer,
 		.open_flags = O_RDWR,
 		.nr_ranges = offer->nr_ranges,
 		.ranges = offer->ranges,
+		.memattr = offer->flags & BARTER_VEND_WC ? BARTER_MEMATTR_WC :
+							   BARTER_MEMATTR_UC,
 	};
 
 	if (offer->flags & BARTER_VEND_READ_ONLY) {

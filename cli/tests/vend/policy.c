@@ -63,6 +63,40 @@ static void all_that_can_be_said(void)
 	policy_free(policy);
 }
 
+/* What several may have at once is of one kind. */
+static void shared_memory_has_one_kind(void)
+{
+	static const char body[] = "device = 1:00.0\nbar = 2\nallow = any\naccess = read-write\n";
+	static const struct {
+		const char *a, *b;
+		int is_wrong;
+	} rows[] = {
+		{ "ranges = 0+8K\nuse = shared\nmemory = wc\n",
+		  "ranges = 4K+8K\nuse = shared\n", 1 },
+		{ "ranges = 0+8K\nuse = shared\nmemory = uc\n",
+		  "ranges = 64K+4K 4K+4K\nuse = shared\nmemory = wc\n", 1 },
+		{ "ranges = 0+8K\nuse = shared\nmemory = wc\n",
+		  "ranges = 4K+8K\nuse = shared\nmemory = wc\n", 0 },
+		{ "ranges = 0+8K\nuse = shared\nmemory = wc\n",
+		  "ranges = 8K+8K\nuse = shared\n", 0 },
+		{ "ranges = 0+8K\nuse = shared\nmemory = wc\n",
+		  "ranges = 4K+8K\n", 0 },
+	};
+	char text[600], error[256];
+	struct policy *policy;
+	size_t i;
+
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		snprintf(text, sizeof(text), "[a]\n%s%s[b]\n%s%s", body,
+			 rows[i].a, body, rows[i].b);
+		policy = parse(text, error, sizeof(error));
+		CHECK((policy == NULL) == rows[i].is_wrong, "row %zu: %s", i, error);
+		CHECK(policy || strstr(error, ": [b] is shared, and [a] lends"),
+		      "%s", error);
+		policy_free(policy);
+	}
+}
+
 static void errors_have_their_line(void)
 {
 	static const struct {
@@ -254,6 +288,7 @@ static void file_of_others_is_refused(void)
 void policy_cases(void)
 {
 	CASE(all_that_can_be_said);
+	CASE(shared_memory_has_one_kind);
 	CASE(errors_have_their_line);
 	CASE(overlap_is_any_common_page);
 	CASE(rules_match_by_id);
