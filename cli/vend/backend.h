@@ -29,8 +29,8 @@ struct backend {
 	/* Can it do what the offer asks for? @why says what it cannot. */
 	int (*check)(const struct offer *offer, const char **why);
 	/*
-	 * These may take long; open, lend and close come from one thread, take from
-	 * another, for each device. @wanted is an eventfd of the caller, which becomes
+	 * These may take long; open, lend and close come from one thread for each
+	 * device, take from many, also several at once. @wanted is an eventfd of the caller, which becomes
 	 * readable when somebody else needs the device; -1 for none.
 	 */
 	int (*open)(const char *device, int wanted, void **handle);

@@ -130,11 +130,9 @@ static void done_close(struct job *job)
 	struct server *server = job->server;
 	bool was_wanted = device->is_wanted;
 
-	/* Both threads have nothing to do: there is no lease. */
+	/* It has nothing to do: there is no lease. */
 	queue_end(&device->lender);
-	queue_end(&device->taker);
 	queue_join(&device->lender);
-	queue_join(&device->taker);
 	device_free(device);
 	/* A policy that came meanwhile may name it; what needs it may not be done. */
 	if (!was_wanted)
@@ -183,20 +181,12 @@ static int device_start(struct server *server, const char *name,
 		ret = source_add(&device->wanted, EPOLLIN);
 	if (!ret)
 		ret = queue_start(&device->lender);
-	if (ret)
-		goto err_free_device;
-	ret = queue_start(&device->taker);
-	if (ret)
-		goto err_end_lender;
+	if (ret) {
+		device_free(device);
+		return ret;
+	}
 	*result = device;
 	return 0;
-
-err_end_lender:
-	queue_end(&device->lender);
-	queue_join(&device->lender);
-err_free_device:
-	device_free(device);
-	return ret;
 }
 
 int device_get(struct server *server, const char *name, struct device **result)
@@ -240,7 +230,9 @@ void device_take(struct lease *lease)
 		.done = done_take,
 		.server = lease->device->server,
 	};
-	queue_add(&lease->device->taker, &lease->job);
+	/* One that is held up should hold up no other; if need be it may. */
+	if (job_run(&lease->job))
+		queue_add(&lease->device->lender, &lease->job);
 }
 
 void devices_open(struct server *server)

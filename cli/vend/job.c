@@ -81,6 +81,35 @@ void queue_join(struct queue *queue)
 	pthread_mutex_destroy(&queue->lock);
 }
 
+static void *work_alone(void *argument)
+{
+	struct job *job = argument;
+
+	job->work(job);
+	job_finish(job);
+	return NULL;
+}
+
+int job_run(struct job *job)
+{
+	sigset_t all, before;
+	pthread_attr_t attributes;
+	pthread_t thread;
+	int ret;
+
+	ret = -pthread_attr_init(&attributes);
+	if (ret)
+		return ret;
+	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+	pthread_attr_setstacksize(&attributes, 256 << 10);
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	ret = -pthread_create(&thread, &attributes, work_alone, job);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	pthread_attr_destroy(&attributes);
+	return ret;
+}
+
 void job_finish(struct job *job)
 {
 	struct server *server = job->server;

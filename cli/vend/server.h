@@ -6,8 +6,8 @@
  * waits for a client, a device or an importer. What may wait is done by threads that
  * touch nothing but what they were handed:
  *
- *  - each device has two, one that opens and lends, and one that takes back, for
- *    which an importer can hold up the kernel;
+ *  - each device has one that opens and lends;
+ *  - each take back has one, since an importer can hold up the kernel;
  *  - a connection with unread messages is closed by a thread of its own, see closer.c.
  *
  * Everything that a client can have is counted and bounded, see struct limits.
@@ -58,9 +58,9 @@ struct device {
 	bool is_wanted;		/* the kernel wants it back */
 	int error;		/* of the last open, so that it is said once */
 	struct source wanted;	/* eventfd */
-	struct queue lender, taker;
+	struct queue lender;
 	struct job job;		/* to open or to close it */
-	/* Written by the lender alone, before the taker hears of a lease. */
+	/* Written by the lender alone, when there is no lease to take back. */
 	void *handle;
 };
 
@@ -163,6 +163,8 @@ void queue_add(struct queue *queue, struct job *job);
 /* Ends when it is empty; then it can be joined without a wait. */
 void queue_end(struct queue *queue);
 void queue_join(struct queue *queue);
+/* In a thread of its own; not where there can be no more threads. */
+int job_run(struct job *job);
 /* From any thread: have job->done() called by the loop. */
 void job_finish(struct job *job);
 

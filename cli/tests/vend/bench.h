@@ -27,7 +27,7 @@ struct steering {
 	atomic_int fail_lend;
 	atomic_int fail_open;
 	atomic_int want;	/* somebody needs this device, + 1 */
-	atomic_int opens, closes, lends, takes;
+	atomic_int opens, closes, lends, takes, taking;
 };
 
 extern struct steering *steering;

@@ -222,6 +222,9 @@ static void take_back_that_hangs_holds_up_nobody(void)
 	CHECK(status_of(lease).why == BARTER_VEND_WHY_DISCONNECTED,
 	      "the first reason stays");
 	barter_broker_close(c);
+	CHECK(WAIT_FOR(atomic_load(&steering->taking) == 2, 2000),
+	      "which is taken back meanwhile: %d at once",
+	      atomic_load(&steering->taking));
 	atomic_store(&steering->hold_take, 0);
 	CHECK(WAIT_FOR(!count_leases(), 2000), "back");
 	CHECK(borrow(b, "one") > 0, "free");

@@ -81,8 +81,10 @@ static int memory_take(void *handle, const struct loan *loan)
 {
 	struct memory *memory = handle;
 
+	atomic_fetch_add(&steering->taking, 1);
 	while (held(&steering->hold_take, memory->number))
 		usleep(2000);
+	atomic_fetch_sub(&steering->taking, 1);
 	if (atomic_load(&steering->fail_take))
 		return -atomic_load(&steering->fail_take);
 	atomic_fetch_add(&steering->takes, 1);
