@@ -35,6 +35,11 @@ int barter_link_name(const char *path, char *name, size_t length);
 /* control.c: an ioctl of /dev/barter, which is opened for it if @control is -1 */
 int barter_control_call(int control, unsigned long request, void *argument);
 
+/* region.c: -ENODEV: no such BAR; -EINVAL: not inside it, or of no length */
+int barter_bar_check(struct barter_device *device, uint32_t bar,
+		     uint64_t offset, uint64_t length,
+		     struct barter_region *region);
+
 /* mapping.c: mmap at an address that allows huge pages */
 int barter_map_aligned(int fd, uint64_t file_offset, uint64_t align_offset,
 		       uint64_t length, int prot, void **address);

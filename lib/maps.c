@@ -84,23 +84,6 @@ static const struct area *area_at(const struct barter_maps *maps,
 	       &maps->areas[i] : NULL;
 }
 
-static int check_region(struct barter_device *device, uint32_t bar,
-			uint64_t offset, uint64_t length)
-{
-	struct barter_region region;
-	int ret;
-
-	if (bar >= BARTER_BARS)
-		return -ENODEV;
-	ret = barter_device_region(device, bar, &region);
-	if (ret)
-		return ret;
-	if (!region.length)
-		return -ENODEV;
-	return offset > region.length || length > region.length - offset ?
-	       -EINVAL : 0;
-}
-
 static int make_room(struct barter_maps *maps)
 {
 	size_t room = maps->room ? maps->room * 2 : 16;
@@ -121,6 +104,7 @@ BARTER_API int barter_maps_add(struct barter_maps *maps,
 			       uint64_t offset, void *address, uint64_t length)
 {
 	uintptr_t start = (uintptr_t)address;
+	struct barter_region region;
 	size_t at;
 	int ret;
 
@@ -128,7 +112,7 @@ BARTER_API int barter_maps_add(struct barter_maps *maps,
 		return -EINVAL;
 	if (wraps(start, length) || length > UINT64_MAX - offset)
 		return -EOVERFLOW;
-	ret = check_region(device, bar, offset, length);
+	ret = barter_bar_check(device, bar, offset, length, &region);
 	if (ret)
 		return ret;
 	at = find(maps, start);

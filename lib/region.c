@@ -32,6 +32,24 @@ BARTER_API int barter_device_region(struct barter_device *device,
 	return 0;
 }
 
+/* Is that a piece of a BAR? Which region it is, is told. */
+int barter_bar_check(struct barter_device *device, uint32_t bar,
+		     uint64_t offset, uint64_t length,
+		     struct barter_region *region)
+{
+	int ret;
+
+	if (bar >= BARTER_BARS)
+		return -ENODEV;
+	ret = barter_device_region(device, bar, region);
+	if (ret)
+		return ret;
+	if (!region->length)
+		return -ENODEV;
+	return !length || offset > region->length ||
+	       length > region->length - offset ? -EINVAL : 0;
+}
+
 BARTER_API int barter_device_map(struct barter_device *device, uint32_t bar,
 				 uint64_t offset, uint64_t length, int prot,
 				 void **address)
@@ -39,16 +57,9 @@ BARTER_API int barter_device_map(struct barter_device *device, uint32_t bar,
 	struct barter_region region;
 	int ret;
 
-	if (bar >= BARTER_BARS)
-		return -ENODEV;
-	ret = barter_device_region(device, bar, &region);
+	ret = barter_bar_check(device, bar, offset, length, &region);
 	if (ret)
 		return ret;
-	if (!region.length)
-		return -ENODEV;
-	if (!length || offset > region.length ||
-	    length > region.length - offset)
-		return -EINVAL;
 	if (!(region.flags & VFIO_REGION_INFO_FLAG_MMAP))
 		return -EOPNOTSUPP;
 	return barter_map_aligned(device->fd, region.offset + offset, offset,

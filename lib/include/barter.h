@@ -399,8 +399,8 @@ int barter_buffer_revoke(struct barter_device *device, int fd);
  *
  * Return: 0, -EBADF, -EINVAL (not a dma-buf, an unknown flag), -ENODEV (not a
  * buffer of barter's, or of another device), -EBADFD (dead), -ENOENT (no such attribute), -EPERM (the
- * BAR is not prefetchable), -EBUSY (a page of it is mapped with another attribute),
- * -EOPNOTSUPP (this machine cannot, or the driver does not lend), -ENOMEM, -EINTR.
+ * BAR is not prefetchable), -EBUSY (a buffer that is mapped with another attribute,
+ * wherever in it, has a page in common with this one), -EOPNOTSUPP (this machine cannot, or the driver does not lend), -ENOMEM, -EINTR.
  */
 int barter_buffer_set_memattr(struct barter_device *device, int fd,
 			      uint32_t memattr, uint32_t flags);
@@ -563,12 +563,14 @@ int barter_buffer_length(int fd, uint64_t *length);
  * @prot: PROT_READ, PROT_WRITE
  * @address: where the address goes; barter_unmap() releases it
  *
- * The address is congruent to @offset modulo 2 MiB, or 1 GiB for pieces that
- * large, so that the kernel can use huge pages where the device's memory lies
- * the same way. While the buffer is revoked an access raises SIGBUS.
+ * The address is congruent to the device's memory modulo 2 MiB, or for pieces that
+ * large modulo 1 GiB (of a slice always 2 MiB), so that the kernel can use huge pages.
+ * While the buffer is revoked an access raises SIGBUS.
  *
  * Return: 0, -EINVAL (outside the buffer, misaligned), -EACCES (the fd lacks
- * the right), -EBADFD (the buffer is dead), -EBADF, -ENOMEM.
+ * the right), -EBADFD (the buffer is dead), -EBUSY (a buffer that is mapped with another
+ * memory attribute has a page in common with this one), -ENOSPC (the device's mmap
+ * space has no room for one as long as the buffer), -EBADF, -ENOMEM.
  */
 int barter_buffer_map(int fd, uint64_t offset, uint64_t length, int prot,
 		      void **address);
