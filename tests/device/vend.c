@@ -43,8 +43,10 @@ static const char *policy(void)
 		 "[far]\ndevice = %s\nbar = 2\nranges = 0+1M\n"
 		 "allow = any\naccess = read-write\nuse = shared\n"
 		 "[brief]\ndevice = %s\nbar = 2\nranges = 2M+64K\n"
-		 "allow = any\naccess = read-write\nlifetime = 1s\n",
-		 bdf0, bdf0, bdf1, bdf1, bdf0);
+		 "allow = any\naccess = read-write\nlifetime = 1s\n"
+		 "[frame]\ndevice = %s\nbar = 2\nranges = 4M+64K\n"
+		 "allow = any\naccess = read-write\nmemory = wc\n",
+		 bdf0, bdf0, bdf1, bdf1, bdf0, bdf0);
 	return text;
 }
 
@@ -408,6 +410,44 @@ static void reset_under_leases(void)
 	close(s);
 }
 
+/* What the policy says of memory, the page table has. */
+static void memory_attribute(void)
+{
+	static const struct {
+		const char *name;
+		uint32_t memattr, type;
+	} rows[] = {
+		{ "frame", BARTER_MEMATTR_WC, BARTER_TEST_TYPE_WC },
+		{ "right", BARTER_MEMATTR_UC, BARTER_TEST_TYPE_UC_MINUS },
+	};
+	int t = tester_open(), s, fd, i;
+	struct barter_test_page page;
+	struct barter_info info;
+	volatile uint8_t *p;
+	uint32_t v = 0;
+
+	need(begin(), "begin");
+	s = vend_connect();
+	for (i = 0; i < 2; i++) {
+		need(vend_borrow(s, rows[i].name, 0, &fd) > 0 &&
+		     !buf_info(fd, &info), "%s is lent", rows[i].name);
+		is(info.out_memattr, rows[i].memattr, "%s: attribute",
+		   rows[i].name);
+		p = buf_map(fd, 0, KIB64, RW);
+		need(p && !poke(p, 0x3333) && !tester_page(t, p, &page),
+		     "and mapped");
+		is(page.out_type, rows[i].type, "%s: the page's type",
+		   rows[i].name);
+		munmap((void *)p, KIB64);
+		close(fd);
+	}
+	host_read(4 * MIB, &v, sizeof(v));
+	is(v, 0x3333, "what was written is in the BAR");
+	close(s);
+	close(t);
+	ok(vend_leases(0, 20000), "all back");
+}
+
 static int unbind(void *bdf)
 {
 	return pci_unbind(bdf) ? 1 : 0;
@@ -517,7 +557,7 @@ static void commands(void)
 	   "the borrower says why");
 	is(shell("barter vend --reload --socket " BROKER_SOCKET), 0,
 	   "vend --reload");
-	ok(file_has("/tmp/broker/out", "5 offers"), "says what there is");
+	ok(file_has("/tmp/broker/out", "6 offers"), "says what there is");
 }
 
 int main(void)
@@ -540,6 +580,7 @@ int main(void)
 	CASE_LIMIT(broker_killed_at_every_step, 120);
 	CASE(sigterm_takes_all_back);
 	CASE(reset_under_leases);
+	CASE(memory_attribute);
 	CASE(unbind_under_leases);
 	CASE(commands);
 	CASE(policy_that_cannot_be_met);
