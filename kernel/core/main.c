@@ -6,11 +6,11 @@
  *
  *	exporter.c	the per-device object that lends
  *	buf.c		a lent buffer and its importers
- *	revoke.c	taking buffers back
+ *	revoke.c	taking buffers back; wait.c waits for who has them
  *	slice.c		buffers from parts of others
  *	ranges.c	range arithmetic
  *	route.c		which way DMA goes between two devices; route_pci.c asks PCI
- *	interconnect.c	which kind of address an importer gets
+ *	interconnect.c	which kind of address an importer gets; attach.c its maps
  *	map_sgt.c	DMA mappings for importers
  *	map_bar.c	pieces of a BAR, for whoever owns the memory behind it
  *	map_domain.c	mappings in an importer's own IOMMU domain
@@ -32,12 +32,13 @@ static int __init barter_init(void)
 	int ret;
 
 	barter_revoke_lockdep_init();
-	ret = barter_interconnect_init();
+	ret = barter_attach_init();
 	if (ret)
 		return ret;
+	barter_interconnect_init();
 	ret = barter_watch_init();
 	if (ret)
-		goto err_interconnect_exit;
+		goto err_attach_exit;
 	ret = barter_chardev_init();
 	if (ret)
 		goto err_watch_exit;
@@ -46,8 +47,8 @@ static int __init barter_init(void)
 
 err_watch_exit:
 	barter_watch_exit();
-err_interconnect_exit:
-	barter_interconnect_exit();
+err_attach_exit:
+	barter_attach_exit();
 	return ret;
 }
 module_init(barter_init);
@@ -57,7 +58,7 @@ static void __exit barter_exit(void)
 	barter_debugfs_exit();
 	barter_chardev_exit();
 	barter_watch_exit();
-	barter_interconnect_exit();
+	barter_attach_exit();
 }
 module_exit(barter_exit);
 

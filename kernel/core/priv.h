@@ -243,17 +243,23 @@ int barter_slice_make(const struct barter_slice *req, struct barter_buf *parent,
 		      struct dma_buf **dmabuf);
 
 /* interconnect.c */
-int barter_interconnect_init(void);
-void barter_interconnect_exit(void);
+void barter_interconnect_init(void);
+const struct barter_offer *
+barter_offer_find(const struct barter_offer *offers, unsigned int nr,
+		  const struct barter_interconnect *type);
 int barter_offers_check(const struct barter_offer *offers, unsigned int nr);
 int barter_negotiate(struct barter_attach *ba);
 void barter_negotiate_undo(struct barter_attach *ba);
+void barter_registry_show(struct seq_file *m);
+
+/* attach.c */
+int barter_attach_init(void);
+void barter_attach_exit(void);
 int barter_choose(struct barter_attach *ba);
 struct barter_attach *barter_attach_of(struct dma_buf_attachment *attach);
 void barter_attach_restored(struct barter_buf *buf);
 void barter_attach_name(const struct barter_attach *ba, char *text, size_t length);
 void barter_attach_types(const struct barter_attach *ba, char *text, size_t length);
-void barter_registry_show(struct seq_file *m);
 
 /* map_domain.c */
 void barter_domain_revoke(struct barter_attach *ba);
