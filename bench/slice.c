@@ -2,8 +2,9 @@
 /*
  * Copyright (c) 2026 the barter developers
  *
- * Does a slice, and the end of one, cost the same however many others the device has?
- * And is it linear in them to revoke all?
+ * Does a slice, and the end of one, cost the same however many others the device has,
+ * and does it leave their mappings alone? Is it linear in them to revoke all, and in
+ * those that are mapped?
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -33,6 +34,7 @@ static const char *const names[STEPS] = {
 static struct dev big;
 static int whole, slices[MOST];
 static volatile uint8_t *maps[MOST];
+static uint64_t faults_after_end;
 static unsigned int nr_slices;
 
 /* In picoseconds, without what the question costs. */
@@ -88,6 +90,20 @@ static uint64_t time_end(bool mapped)
 	return spent;
 }
 
+/* Page faults that it takes to read what all of them show. */
+static uint64_t faults_of_all(unsigned int nr)
+{
+	struct rusage before, after;
+	uint32_t v;
+
+	getrusage(RUSAGE_SELF, &before);
+	for (unsigned int i = 0; i < nr; i++)
+		if (peek(maps[i], &v))
+			fail("a mapping is not there");
+	getrusage(RUSAGE_SELF, &after);
+	return (uint64_t)(after.ru_minflt - before.ru_minflt);
+}
+
 static uint64_t time_memory(bool on)
 {
 	uint64_t spent, began = now();
@@ -113,8 +129,8 @@ static uint64_t time_create(void)
 static void measure(unsigned int nr, double least[STEPS])
 {
 	uint64_t samples[STEPS][SAMPLES];
+	uint64_t touched = 0;
 	char text[96];
-	uint32_t v;
 
 	for (; nr_slices < nr; nr_slices++)
 		slices[nr_slices] = cut(nr_slices);
@@ -128,12 +144,17 @@ static void measure(unsigned int nr, double least[STEPS])
 		maps[i] = touch(slices[i]);
 	for (unsigned int i = 0; i < SAMPLES; i++) {
 		samples[END_MAPPED][i] = time_end(true);
+		touched += faults_of_all(nr);
 		samples[REVOKE_MAPPED][i] = time_memory(false);
 		time_memory(true);
-		for (unsigned int j = 0; j < nr; j++)
-			if (peek(maps[j], &v))
-				fail("a mapping is not back");
+		if (faults_of_all(nr) < nr)
+			fail("a mapping was not taken away");
 	}
+	snprintf(text, sizeof(text),
+		 "page faults of the others after %u ends of one that is mapped, %u slices",
+		 SAMPLES, nr);
+	report_count(text, touched, "faults");
+	faults_after_end += touched;
 	for (unsigned int i = 0; i < nr; i++)
 		munmap((void *)maps[i], PAGE);
 	for (int step = 0; step < STEPS; step++) {
@@ -143,6 +164,39 @@ static void measure(unsigned int nr, double least[STEPS])
 		report_time(text, t);
 		least[step] = t.least / 1e3;
 	}
+}
+
+/* All slices are there; so many are mapped: what does it cost to revoke all? */
+static double revoke_with(unsigned int mapped)
+{
+	uint64_t samples[SAMPLES];
+	struct times t;
+	char text[96];
+
+	for (unsigned int i = 0; i < mapped; i++)
+		maps[i] = touch(slices[i]);
+	for (unsigned int i = 0; i < SAMPLES; i++) {
+		samples[i] = time_memory(false);
+		time_memory(true);
+		faults_of_all(mapped);
+	}
+	for (unsigned int i = 0; i < mapped; i++)
+		munmap((void *)maps[i], PAGE);
+	t = times_of(samples, SAMPLES);
+	snprintf(text, sizeof(text), "revoke all, 10,000 slices, %u of them mapped",
+		 mapped);
+	report_time(text, t);
+	return t.least / 1e3;
+}
+
+/* What a mapping adds, where there are few and where there are many. */
+static void linear_in_mappings(void)
+{
+	double none = revoke_with(0), few = revoke_with(1000);
+	double all = revoke_with(MOST);
+
+	report_target("revoke all: what one of 10,000 mappings adds, of what one of 1,000 adds",
+		      (all - none) / MOST / ((few - none) / 1000), 1.5, "times");
 }
 
 static void target(double a, double b, const char *name, double limit)
@@ -181,5 +235,8 @@ int main(void)
 	target(least[1][REVOKE] / 100, least[2][REVOKE] / MOST, names[REVOKE], 1.5);
 	target(least[1][REVOKE_MAPPED] / 100, least[2][REVOKE_MAPPED] / MOST,
 	       names[REVOKE_MAPPED], 1.5);
+	report_target("page faults of other mappings after the ends of one",
+		      (double)faults_after_end, 0, "faults");
+	linear_in_mappings();
 	return report_end();
 }
