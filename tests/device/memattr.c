@@ -19,6 +19,7 @@
 
 #include "lib/fixture.h"
 #include "lib/memattr.h"
+#include "lib/slice.h"
 #include "lib/tester.h"
 
 #define RW	(PROT_READ | PROT_WRITE)
@@ -252,6 +253,36 @@ static void later_mappings_only(void)
 	munmap((void *)q, PAGE);
 	is_errno(buf_memattr(&mem, fd, UC, 0), 0, "back, without WC");
 	munmap((void *)p, PAGE);
+	close(fd);
+}
+
+/* What a buffer has when a slice is cut, the slice has; forced is forced there too. */
+static void slices_have_it_too(void)
+{
+	int fd = lend(0, 4 * PAGE, WC), slice = slice1(fd, PAGE, PAGE), uc;
+	volatile uint8_t *p = buf_map(slice, 0, PAGE, RW), *q;
+	struct barter_info info;
+
+	need(p && !buf_info(slice, &info), "a slice, mapped");
+	is(info.out_memattr, WC, "a slice of WC is WC");
+	touch(p, PAGE, PAGE);
+	ok(is_cached_as(p, WC, false), "its page too");
+	uc = lend(PAGE, PAGE, UC);
+	is_errno(try_map(uc), EBUSY, "UC beside it");
+	is_errno(buf_memattr(&mem, fd, UC, FORCE), 0, "its parent UC, by force");
+	buf_info(slice, &info);
+	is(info.out_memattr, WC, "the slice stays as it is");
+	ok(!info.out_forced, "and not forced");
+	close(slice);
+	slice = slice1(fd, PAGE, PAGE);
+	buf_info(slice, &info);
+	ok(info.out_memattr == UC && info.out_forced, "a new one is forced");
+	q = buf_map(slice, 0, PAGE, RW);
+	ok(q, "and mapped beside WC");
+	munmap((void *)q, PAGE);
+	munmap((void *)p, PAGE);
+	close(uc);
+	close(slice);
 	close(fd);
 }
 
@@ -725,6 +756,7 @@ int main(int argc, char **argv)
 	CASE(faults_of_16_mib);
 	CASE(children_have_it_too);
 	CASE(later_mappings_only);
+	CASE(slices_have_it_too);
 	CASE(refusals);
 	CASE(at_export);
 	CASE(not_prefetchable);
