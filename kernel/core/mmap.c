@@ -215,8 +215,9 @@ void barter_vma_begin(struct barter_buf *buf, struct vm_area_struct *vma,
  *
  * Return: 0, -EINVAL for a private mapping and one of a buffer that is itself a
  * mapping (remap_file_pages() gets here), -EPERM for a writable one of an
- * O_RDONLY or read-only buffer, -EBADFD if the buffer is dead, -EBUSY if a page is
- * mapped with another memory attribute, -ENOSPC, -ENOMEM, -EINTR.
+ * O_RDONLY or read-only buffer, -EBADFD if the buffer is dead, -EBUSY if a buffer that
+ * is mapped with another memory attribute has a page in common with it, -ENOSPC if the
+ * exporter's windows have no room for one as long as the buffer, -ENOMEM, -EINTR.
  */
 int barter_buf_mmap(struct dma_buf *dmabuf, struct vm_area_struct *vma)
 {
