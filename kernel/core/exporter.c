@@ -80,19 +80,20 @@ BARTER_EXPORT(barter_exporter_init);
 /**
  * barter_exporter_add_window - give page offsets for mmaps of buffers
  * @exp: the exporter
- * @first: first page offset in the exporter's mapping
+ * @first: first page offset in the exporter's mapping; not 0, which stands for a buffer
+ *	without a window
  * @last: last one, inclusive
  *
  * To be called between barter_exporter_init() and the first export. The span
  * must lie inside what the driver's own zap covers, and apart from the offsets
  * that its own mmap uses.
  *
- * Return: 0, -EINVAL for an empty span, -ENOSPC after BARTER_NR_WINDOWS spans.
+ * Return: 0, -EINVAL for an empty span or one from 0 on, -ENOSPC after BARTER_NR_WINDOWS spans.
  */
 int barter_exporter_add_window(struct barter_exporter *exp,
 			       unsigned long first, unsigned long last)
 {
-	if (first > last)
+	if (!first || first > last)
 		return -EINVAL;
 	if (exp->nr_spans == BARTER_NR_WINDOWS)
 		return -ENOSPC;

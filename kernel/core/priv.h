@@ -73,8 +73,9 @@ struct barter_fences {
  * looked, and none can have come since.
  *
  * @final and @drained are written under the exporter mutex too, and read under either;
- * so are @state and @own, but by the end of one buffer that was killed, which makes
- * REVOKED of REVOKING, or adds INTERRUPTED, without the mutex.
+ * so are @state and @own, but by the end of one buffer that was killed. That, without
+ * the mutex, adds INTERRUPTED, makes REVOKED of REVOKING, and DEAD of what is @final and
+ * @drained: then a revoke has the mutex that makes all below it DEAD as well.
  *
  * Under the exporter mutex: @revoke_node, @fences. @ending says that the end of one
  * buffer waits for this one and has its @end_node and @end_fences; it is set under the

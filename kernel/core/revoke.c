@@ -528,7 +528,8 @@ static void barter_end_leave(struct list_head *ending, u32 own)
  * When it returns 0, nobody reaches the memory through @dmabuf or through anything
  * that was cut from it, in any number of steps, and nobody ever will: all of them
  * are dead. Other buffers of the exporter are not touched, and while it waits for
- * importers, others can be made and ended. Who does not let go is named in the kernel
+ * importers, others can be made and ended. If one of them is being ended already, that
+ * is waited for first, before anything is taken back here. Who does not let go is named in the kernel
  * log, as in barter_exporter_revoke(), and the context is the same.
  *
  * Return: 0; -ENODEV: @dmabuf is another exporter's; -EBADFD: dead already; -EINTR

@@ -157,8 +157,8 @@ static struct barter_buf *barter_tree_next(const struct barter_buf *root,
  * move up into their places: what was before it in the order of the walk stays before
  * it, what was behind stays behind.
  *
- * Context: the exporter mutex is held, so that none is added meanwhile and none
- * dies. May sleep.
+ * Context: the exporter mutex is held, so that none is added meanwhile, and none dies
+ * that the caller has to see to. May sleep.
  */
 void barter_tree_collect(struct barter_buf *root, struct list_head *bufs,
 			 struct list_head *dead)

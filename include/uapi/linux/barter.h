@@ -208,7 +208,8 @@ struct barter_feature_memattr {
  *
  * When it returns 0, nobody reaches the memory through the buffer or through a
  * slice that was cut from it, directly or not, and nobody ever will. Other buffers
- * of the device are not touched.
+ * of the device are not touched. Where the end of one of these slices is under way, it is
+ * waited for before anything is taken back.
  *
  * Errors: EBADF, EINVAL (malformed, or no dma-buf), ENODEV (a dma-buf that barter has
  * not lent of this device), EBADFD (dead already), EFAULT, E2BIG, EINTR (a fatal signal. If
