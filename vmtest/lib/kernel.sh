@@ -86,3 +86,23 @@ kernel_ensure() {
 	kernel_release=$(cat "$kernel_dir/release")
 	kernel_build=$kernel_dir/build
 }
+
+# kernel_unpacked: $kernel_dir/vmlinux, the kernel without its compression, if QEMU can
+# start it (PVH) and it is one of Debian's (zstd): for the guest to unpack itself takes
+# a third of the time of a boot. Leaves in $kernel_image what is to be started.
+kernel_unpacked() {
+	local vmlinuz=$kernel_dir/vmlinuz new=$kernel_dir/vmlinux.$$ sectors start size
+
+	kernel_image=$kernel_dir/vmlinux
+	[ ! "$kernel_image" -nt "$vmlinuz" ] || return 0
+	kernel_image=$vmlinuz
+	grep -qsx CONFIG_PVH=y "$kernel_dir/config" &&
+		grep -qx CONFIG_KERNEL_ZSTD=y "$kernel_dir/config" && [ -w "$kernel_dir" ] || return 0
+	# setup_sects, payload_offset, payload_length of the boot protocol; behind the
+	# payload is the unpacked length, which zstd does not know.
+	sectors=$(od -An -tu1 -j $((0x1f1)) -N 1 "$vmlinuz")
+	read -r start size < <(od -An -tu4 -j $((0x248)) -N 8 "$vmlinuz")
+	tail -c +$(((sectors + 1) * 512 + start + 1)) "$vmlinuz" | head -c $((size - 4)) |
+		zstd -qdc >"$new" && mv "$new" "$kernel_dir/vmlinux" && kernel_image=$kernel_dir/vmlinux
+	rm -f "$new"
+}
