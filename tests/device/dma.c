@@ -311,7 +311,7 @@ static void *writer(void *arg)
 		if (done)
 			__atomic_add_fetch(&transfers, 1, __ATOMIC_SEQ_CST);
 		else
-			usleep(1000);
+			usleep(5000);
 	}
 	return NULL;
 }

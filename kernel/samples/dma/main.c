@@ -40,7 +40,7 @@
 /* edu's own memory, as its engine sees it; the last byte is never used. */
 #define EDU_MEMORY		0x40000
 
-#define EDU_POLL_US		1000
+#define EDU_POLL_US		(10 * USEC_PER_MSEC)
 #define EDU_DEADLINE_US		(5 * USEC_PER_SEC)	/* 100 ms is normal */
 
 #define IMPORT_COPY_MAX		(16ULL << 20)

@@ -15,13 +15,16 @@
 
 int64_t now_ms(void);
 
-/* Wait for a condition by looking again and again: never by a fixed sleep. */
+/*
+ * Wait for a condition by looking again and again: never by a fixed sleep. What does
+ * not come soon is looked for less often, since each look costs an emulated CPU much.
+ */
 #define WAIT_FOR(result, condition, ms)					\
 	do {								\
-		int64_t until_ = now_ms() + (ms);			\
+		int64_t from_ = now_ms(), until_ = from_ + (ms);	\
 									\
 		while (!((result) = (condition)) && now_ms() < until_)	\
-			usleep(1000);					\
+			usleep(now_ms() < from_ + 20 ? 1000 : 5000);	\
 	} while (0)
 
 /* Run @fn in a child; its return value, 0..255, is the exit status. */
