@@ -9,15 +9,20 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Run vmctl with @args; how many bytes of its answer are in @data. */
+/*
+ * Run vmctl with @args; how many bytes of its answer are in @data. Not by fork(), which
+ * would copy the page tables of mapped BARs each time.
+ */
 static ssize_t vmctl(char *const args[], void *data, size_t size)
 {
-	int pipes[2], status;
+	posix_spawn_file_actions_t actions;
+	int pipes[2], status, ret;
 	size_t got = 0;
 	ssize_t n;
 	pid_t pid;
@@ -25,14 +30,16 @@ static ssize_t vmctl(char *const args[], void *data, size_t size)
 	if (pipe2(pipes, O_CLOEXEC))
 		return -errno;
 	fflush(stdout);
-	pid = fork();
-	if (!pid) {
-		dup2(pipes[1], STDOUT_FILENO);
-		dup2(STDOUT_FILENO, STDERR_FILENO);
-		execvp(args[0], args);
-		_exit(127);
-	}
+	posix_spawn_file_actions_init(&actions);
+	posix_spawn_file_actions_adddup2(&actions, pipes[1], STDOUT_FILENO);
+	posix_spawn_file_actions_adddup2(&actions, STDOUT_FILENO, STDERR_FILENO);
+	ret = posix_spawnp(&pid, args[0], &actions, NULL, args, environ);
+	posix_spawn_file_actions_destroy(&actions);
 	close(pipes[1]);
+	if (ret) {
+		close(pipes[0]);
+		return -ENOSYS;
+	}
 	while (got < size &&
 	       (n = read(pipes[0], (char *)data + got, size - got)) > 0)
 		got += (size_t)n;
