@@ -679,6 +679,42 @@ static void combined_faults(void)
 	fill(bar + OFFSET, SEED, OFFSET, PAGE);
 }
 
+/* In a mapping of the BAR itself. */
+static void map_bar_alone(void)
+{
+	map = mmap(ALONE, fault_length, RW, MAP_SHARED | MAP_FIXED_NOREPLACE,
+		   mem.fd, (off_t)(mem.offset[BAR] + OFFSET));
+	if (map != ALONE)
+		tap_bail("no mapping at %p: %s", ALONE, strerror(errno));
+}
+
+static void unmap_bar_alone(void)
+{
+	munmap((void *)map, fault_length);
+}
+
+static bool whole_bar_load(int ret)
+{
+	(void)ret;
+	return seen == pattern(SEED, OFFSET) && lend_shows(map, OFFSET);
+}
+
+static void faults_of_the_bar(void)
+{
+	static const char *const names[] = { "load of the BAR", "load of the BAR, huge" };
+
+	for (int huge = 0; huge < 2; huge++) {
+		const struct fault_call c = {
+			.name = names[huge], .before = map_bar_alone,
+			.call = call_load, .whole = whole_bar_load,
+			.after = unmap_bar_alone, .least = 2, .moves = true,
+		};
+
+		fault_length = huge ? LENT : PAGE;
+		fault_sweep(&c);
+	}
+}
+
 int main(void)
 {
 	lend_begin();
@@ -695,5 +731,6 @@ int main(void)
 	CASE_LIMIT(combined_faults, 60);
 	CASE_LIMIT(closing, 60);
 	CASE_LIMIT(page_faults, 60);
+	CASE_LIMIT(faults_of_the_bar, 60);
 	return lend_end();
 }

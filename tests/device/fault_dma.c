@@ -19,6 +19,7 @@
 #include "lib/lend.h"
 #include "lib/slice.h"
 #include "lib/tester.h"
+#include "lib/watch.h"
 
 /*
  * DMA API debugging allocates for memory that a device writes, and gives up for
@@ -381,6 +382,78 @@ static bool whole_end_with_fence(int ret)
 	return fine;
 }
 
+/* What was cut from it, and from that; one is mapped, and one is watched. */
+static int cut[2], event, watches;
+static volatile uint8_t *cut_map;
+
+static void family_begin(void)
+{
+	revoke_begin();
+	cut[0] = slice1(lent, 0, 2 * PAGE);
+	cut[1] = slice1(cut[0], PAGE, PAGE);
+	cut_map = buf_map(cut[0], 0, 2 * PAGE, PROT_READ);
+	if (!lend_shows(cut_map, OFFSET))
+		tap_bail("no slices to begin with");
+	event = event_new();
+	watches = watch_file();
+	if (watch_begin(watches, cut[1], event, NULL))
+		tap_bail("no watch to begin with");
+}
+
+static void family_end(void)
+{
+	close(watches);
+	close(event);
+	munmap((void *)cut_map, 2 * PAGE);
+	for (int i = 0; i < 2; i++)
+		close(cut[i]);
+	revoke_end();
+}
+
+static bool family_has(int state)
+{
+	uint32_t v;
+
+	return buf_state(lent) == state && buf_state(cut[0]) == state &&
+		buf_state(cut[1]) == state && peek(cut_map, &v) == SIGBUS &&
+		event_take(event, 5000);
+}
+
+static bool whole_family_end(int ret)
+{
+	bool fine = has_ended() && family_has(BARTER_STATE_DEAD);
+
+	(void)ret;
+	family_end();
+	family_begin();
+	return fine;
+}
+
+static bool whole_family_revoke(int ret)
+{
+	bool fine = family_has(BARTER_STATE_REVOKED);
+
+	fine = whole_revoke(ret) && fine;
+	return fine && event_take(event, 5000) && lend_shows(cut_map, OFFSET) &&
+		buf_state(cut[1]) == BARTER_STATE_OK;
+}
+
+static void slices_and_a_watch(void)
+{
+	const struct fault_call calls[] = {
+		{ .name = "end of a buffer with slices", .before = family_begin,
+		  .call = call_end, .whole = whole_family_end,
+		  .after = family_end, .moves = true },
+		{ .name = "memory off under slices", .before = family_begin,
+		  .call = cause_begin, .whole = whole_family_revoke,
+		  .after = family_end, .moves = true },
+	};
+
+	cause = cause_find("memory off by a word");
+	for (unsigned int i = 0; i < sizeof(calls) / sizeof(*calls); i++)
+		fault_sweep(&calls[i]);
+}
+
 static void end_of_a_buffer(void)
 {
 	const struct fault_call calls[] = {
@@ -525,6 +598,7 @@ int main(void)
 	CASE_LIMIT(revokes, 120);
 	CASE_LIMIT(revoke_with_a_fence, 60);
 	CASE_LIMIT(end_of_a_buffer, 60);
+	CASE_LIMIT(slices_and_a_watch, 60);
 	CASE_LIMIT(sample_importer, 120);
 	CASE_LIMIT(in_a_domain_of_its_own, 120);
 	return lend_end();
