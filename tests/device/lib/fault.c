@@ -274,6 +274,7 @@ static void take(struct fault_state *s, const struct fault_call *c)
 	s->buffers[n] = 0;
 	count_vmas(s);
 	forget(s->buffers, "buffer ", " ");
+	forget(s->buffers, "slice parent ", "\n");
 	/* What an attachment has agreed on stays so until a revoke. */
 	forget(s->buffers, "    interconnect ", " ");
 	forget(s->buffers, "  mmaps", c->moves ? "\n" : "f\n");
