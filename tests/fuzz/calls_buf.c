@@ -450,15 +450,17 @@ static long c_test_map(struct thread *t, const uint64_t *a)
 /* All as it should be: a file of its own, attached and mapped. */
 static long c_import(struct thread *t, const uint64_t *a)
 {
+	/* Whoever is stuck keeps everybody else waiting: not too many. */
 	static const uint32_t flags[] = {
-		0, 0, BARTER_TEST_F_SLOW, BARTER_TEST_F_STUCK,
+		0, 0, 0, 0, 0, BARTER_TEST_F_SLOW, BARTER_TEST_F_SLOW,
+		BARTER_TEST_F_STUCK,
 	};
 	struct barter_test_attach arg = {
 		.dmabuf_fd = fd_get(a[0]),
-		.flags = flags[a[1] % 4],
+		.flags = flags[a[1] % 8],
 		.delay_ms = (uint32_t)(a[2] % MAX_MS),
 	};
-	struct barter_test_map map = { .direction = a[1] / 4 % 3 };
+	struct barter_test_map map = { .direction = a[1] / 8 % 3 };
 	int fd = open("/dev/barter-test", O_RDWR | O_CLOEXEC);
 	long ret;
 
@@ -583,7 +585,7 @@ const struct call_type buf_calls[] = {
 	{ "import", c_import, 30, { A_BUF, A_SMALL, A_MS } },
 	{ "edu_use", c_edu_use, 4, { A_BUF, A_SMALL } },
 	{ "test_fence", c_test_fence, 4, { A_TEST } },
-	{ "fence", c_fence, 8, { A_BUF } },
+	{ "fence", c_fence, 4, { A_BUF } },
 	{ "test_foreign", c_test_foreign, 1, { A_TEST } },
 };
 

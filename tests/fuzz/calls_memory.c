@@ -113,7 +113,18 @@ static size_t length_in(uint64_t offset, uint64_t length)
 	return length > left ? left : length;
 }
 
-static long map(int fd, uint64_t slot, uint64_t at, uint64_t length,
+/* Device fds and buffers have a half of the slots each. */
+static unsigned int dev_slot(uint64_t slot)
+{
+	return (unsigned int)(slot % DEV_SLOTS);
+}
+
+static unsigned int buf_slot(uint64_t slot)
+{
+	return DEV_SLOTS + (unsigned int)(slot % (NR_SLOTS - DEV_SLOTS));
+}
+
+static long map(int fd, unsigned int slot, uint64_t at, uint64_t length,
 		uint64_t prot, uint64_t flags)
 {
 	/* Longer than a slot can only fail: let the kernel say so. */
@@ -127,21 +138,39 @@ static long map(int fd, uint64_t slot, uint64_t at, uint64_t length,
 		return -errno;
 	if (p != where)
 		munmap(p, length);
+	slot_used(slot);
 	return 0;
 }
 
 static long c_map_dev(struct thread *t, const uint64_t *a)
 {
 	(void)t;
-	return map(fd_get(a[0]), a[1] % DEV_SLOTS, (a[2] << 40) + a[3], a[4],
+	return map(fd_get(a[0]), dev_slot(a[1]), (a[2] << 40) + a[3], a[4],
 		   a[5], a[6]);
+}
+
+/* As it should be: all of BAR 2, or a part of it. */
+static long c_map_bar(struct thread *t, const uint64_t *a)
+{
+	uint64_t length = a[2] & 1 ? 16 * MIB : (1 + (a[2] >> 4)) * PAGE;
+	uint64_t at = a[2] & 2 ? (a[2] >> 2) * PAGE : 0;
+
+	(void)t;
+	return map(fd_get(a[0]), dev_slot(a[1]),
+		   (2ull << 40) + (length < 16 * MIB ? at : 0), length, 3,
+		   MAP_SHARED | (a[2] & 8 ? MAP_POPULATE : 0));
 }
 
 static long c_map_buf(struct thread *t, const uint64_t *a)
 {
-	/* Mostly from the start, as buffers may be short. */
+	off_t whole = a[6] & 1 ? lseek(fd_get(a[0]), 0, SEEK_END) : 0;
+
 	(void)t;
-	return map(fd_get(a[0]), DEV_SLOTS + a[1] % (NR_SLOTS - DEV_SLOTS),
+	if (whole > 0 && whole <= (off_t)SLOT_SIZE)
+		return map(fd_get(a[0]), buf_slot(a[1]), 0, (uint64_t)whole,
+			   a[4], a[5]);
+	/* Mostly from the start, as buffers may be short. */
+	return map(fd_get(a[0]), buf_slot(a[1]),
 		   a[2] & 0x3000 ? 0 : a[2], a[3], a[4], a[5]);
 }
 
@@ -154,7 +183,7 @@ static long c_unmap(struct thread *t, const uint64_t *a)
 /* Within the same half of the slots: see DEV_SLOTS. */
 static long c_remap(struct thread *t, const uint64_t *a)
 {
-	uint64_t half = a[0] % NR_SLOTS / DEV_SLOTS * DEV_SLOTS;
+	uint64_t half = slot_number(a[0]) / DEV_SLOTS * DEV_SLOTS;
 	void *to = slot_address(half + a[4] % DEV_SLOTS);
 	void *from = in_slot(a[0], a[1]), *p;
 
@@ -207,7 +236,9 @@ static long c_touch(struct thread *t, const uint64_t *a)
 
 	(void)t;
 	for (unsigned int i = 0; i < 1 + a[3] % 16; i++) {
-		uint8_t *p = in_slot(a[0], a[1] + rng_below(&r, 64) * PAGE);
+		/* Buffers are short for the most part. */
+		uint64_t page = rng_below(&r, a[3] & 16 ? 4 : 64);
+		uint8_t *p = in_slot(a[0], (a[3] & 32 ? 0 : a[1]) + page * PAGE);
 
 		if (rng_percent(&r, 50))
 			peek(p, &v);
@@ -339,8 +370,9 @@ long run_call(struct thread *t, const struct call *c)
 const struct call_type memory_calls[] = {
 	{ "map_dev", c_map_dev, 16, { A_DEV, A_SLOT, A_BAR, A_OFFSET, A_LENGTH,
 				      A_PROT, A_MAP } },
+	{ "map_bar", c_map_bar, 16, { A_DEV, A_SLOT, A_SMALL } },
 	{ "map_buf", c_map_buf, 50, { A_BUF, A_SLOT, A_OFFSET, A_LENGTH, A_PROT,
-				      A_MAP } },
+				      A_MAP, A_SMALL } },
 	{ "unmap", c_unmap, 14, { A_SLOT, A_OFFSET, A_LENGTH } },
 	{ "remap", c_remap, 6, { A_SLOT, A_OFFSET, A_LENGTH, A_LENGTH, A_SLOT,
 				 A_SMALL } },

@@ -21,8 +21,6 @@
 #include "fuzz.h"
 
 #define RESULT(x)	({ long r_ = (x); r_ < 0 ? -errno : r_; })
-#define REGION(index)	((uint64_t)(index) << 40)
-#define CONFIG		REGION(VFIO_PCI_CONFIG_REGION_INDEX)
 
 static long c_open(struct thread *t, const uint64_t *a)
 {
@@ -142,13 +140,13 @@ static long c_export(struct thread *t, const uint64_t *a)
 	} small;
 	struct export *e = &small.e;
 	size_t n = sizeof(*e) + here * 16ul;
-	int op = (int)(a[7] % 12);
+	int op = (int)(a[7] % 24);
 
 	if (nr > SMALL_NR)
 		e = big_request();
 	else
 		make_ranges(e->ranges, here, a[4]);
-	e->h.flags = export_op(op) | (a[7] / 12 % 4 ? VFIO_DEVICE_FEATURE_DMA_BUF :
+	e->h.flags = export_op(op) | (a[7] / 24 % 4 ? VFIO_DEVICE_FEATURE_DMA_BUF :
 				      BARTER_FEATURE_NATIVE);
 	e->h.argsz = (uint32_t)size_of(a[1], n);
 	e->r.region_index = (uint32_t)a[2];
@@ -172,7 +170,7 @@ static long c_export_own(struct thread *t, const uint64_t *a)
 		struct barter_feature_export e;
 		uint64_t more[2];
 	} arg = { 0 };
-	int op = (int)(a[7] % 12);
+	int op = (int)(a[7] % 24);
 	void *p;
 	int ret;
 
@@ -249,10 +247,14 @@ static long c_lend(struct thread *t, const uint64_t *a)
 		.nr_ranges = nr,
 	};
 	fd = ioctl(fd_get(a[0]), VFIO_DEVICE_FEATURE, &req);
-	if (fd >= 0)
-		mmap(slot_address(DEV_SLOTS + a[1] % (NR_SLOTS - DEV_SLOTS)),
-		     length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
-		     0);
+	if (fd >= 0) {
+		unsigned int slot = DEV_SLOTS +
+			(unsigned int)(a[1] % (NR_SLOTS - DEV_SLOTS));
+
+		mmap(slot_address(slot), length, PROT_READ | PROT_WRITE,
+		     MAP_SHARED | MAP_FIXED, fd, 0);
+		slot_used(slot);
+	}
 	return fd_put(K_BUF, fd);
 }
 
@@ -441,24 +443,33 @@ static long c_region(struct thread *t, const uint64_t *a)
 
 static long c_sysfs_reset(struct thread *t, const uint64_t *a)
 {
+	static int64_t last;
+
 	(void)t;
+	if (too_early(&last, 300))
+		return -EAGAIN;
 	return sysfs_put("1", "/sys/bus/pci/devices/%s/reset",
 			 devs[a[0] % nr_devs].bdf);
 }
 
 static long c_rebind(struct thread *t, const uint64_t *a)
 {
+	static int64_t last;
+
 	(void)t;
+	if (too_early(&last, 5000))
+		return -EAGAIN;
 	return dev_rebind((unsigned int)(a[0] % nr_devs), a[1] & 1);
 }
 
 static long c_rebind_edu(struct thread *t, const uint64_t *a)
 {
+	static int64_t last;
 	int ret;
 
 	(void)t;
 	(void)a;
-	if (!edu_name)
+	if (!edu_name || too_early(&last, 3000))
 		return -ENODEV;
 	ret = sysfs_put(edu_name, "/sys/bus/pci/devices/%s/driver/unbind",
 			edu_name);

@@ -34,6 +34,9 @@
 #define NR_DEVS		3
 #define MAX_MS		40	/* of what is made to wait */
 
+#define REGION(index)	((uint64_t)(index) << 40)
+#define CONFIG		REGION(VFIO_PCI_CONFIG_REGION_INDEX)
+
 /* ---- random numbers ---- */
 
 struct rng {
@@ -108,9 +111,12 @@ size_t prog_print(const struct prog *p, char *text, size_t size);
 bool prog_read(FILE *f, struct prog *p);
 
 /* Programs that reached code that none had reached before them. */
-void corpus_add(const struct prog *p, bool ours);
+void corpus_add(const struct prog *p, bool ours, int64_t us);
 uint32_t corpus_size(void);
-/* A program of the corpus, mostly of those that reached barter; or NULL. */
+/*
+ * A program of the corpus, mostly of those that reached barter, and rather one that
+ * did not take long; or NULL.
+ */
 const struct prog *corpus_pick(struct rng *r);
 const struct prog *corpus_get(uint32_t i);
 
@@ -124,6 +130,7 @@ enum fd_kind {
 
 #define NR_FDS		16		/* of each kind */
 #define NR_SLOTS	32		/* for mappings */
+#define LATEST		0xffu		/* for a number: what this thread made last */
 #define DEV_SLOTS	16		/* the first of them: of device fds */
 #define SLOT_SIZE	(64 * MIB)
 
@@ -150,7 +157,17 @@ long fd_close(uint64_t arg);
 long fd_dup(uint64_t arg);
 bool fd_none(enum fd_kind kind);
 
+unsigned int slot_number(uint64_t slot);
 void *slot_address(uint64_t slot);
+/* Remember where this thread has mapped last. */
+void slot_used(unsigned int slot);
+/*
+ * Is it too early for another one of what takes devices away from everybody for
+ * long? @last is that call's own.
+ */
+bool too_early(int64_t *last, int64_t ms);
+/* Memory on, power on: so that not everything fails for as long as nobody does that. */
+void world_awake(uint64_t which);
 /* Open a device by its group; takes part in everybody's container. */
 long dev_open_any(unsigned int which);
 long dev_open_cdev(unsigned int which);

@@ -11,7 +11,7 @@
  *	fuzz [OPTION]...
  *	--seed N	where all random numbers come from (default: the time)
  *	--time S	seconds (default $BARTER_SECONDS or 60); 0 with --replay: once
- *	--threads T	default 4
+ *	--threads T	default 8: most wait at any time
  *	--replay FILE	run the programs of FILE, over and over, and no others
  *	--random	no feedback: thread T's programs follow from the seed alone
  *	--log		each program to the kernel log before it runs
@@ -39,7 +39,7 @@
 
 static uint64_t seed;
 static int seconds = 60;
-static unsigned int nr_threads = 4, lowest = 100;
+static unsigned int nr_threads = 8, lowest = 100;
 static bool with_feedback = true, with_log, with_kcov;
 static const char *out = "/out";
 static struct prog *replay;
@@ -144,6 +144,7 @@ static void *run_thread(void *arg)
 {
 	struct thread *t = arg;
 	unsigned int fresh, ours;
+	int64_t began;
 
 	t->tid = gettid();
 	make_area(t);
@@ -158,12 +159,19 @@ static void *run_thread(void *arg)
 			dev_open_any((unsigned int)t->programs);
 		if (fd_none(K_BARTER))
 			fd_put(K_BARTER, open("/dev/barter", O_RDWR | O_CLOEXEC));
+		began = now_us();
+		if (!replay && rng_percent(&t->rng, 40)) {
+			t->since = began / 1000;
+			t->doing = "awake";
+			world_awake(rng_below(&t->rng, NR_FDS));
+			t->doing = NULL;
+		}
 		kcov_begin(&t->kcov);
 		for (uint32_t i = 0; i < t->prog.n && !stop; i++)
 			run_one(t, &t->prog.call[i]);
 		fresh = kcov_end(&t->kcov, &ours);
 		if (fresh && with_feedback && !replay)
-			corpus_add(&t->prog, ours);
+			corpus_add(&t->prog, ours, now_us() - began);
 		t->programs++;
 	}
 	drop_kept(t);

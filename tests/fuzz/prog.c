@@ -110,9 +110,11 @@ static const uint64_t advice[] = {
 /* A kind of fd, mostly the right one, and which of them. */
 static uint64_t make_fd(struct rng *r, unsigned int kind)
 {
-	if (kind == NR_KINDS || rng_percent(r, 5))
+	uint32_t which = rng_percent(r, 40) ? LATEST : rng_below(r, NR_FDS);
+
+	if (kind == NR_KINDS || rng_percent(r, 3))
 		kind = rng_below(r, NR_KINDS + 3);
-	return kind | (uint64_t)rng_below(r, NR_FDS) << 8;
+	return kind | (uint64_t)which << 8;
 }
 
 /* A place in a BAR or buffer: whole pages for the most part. */
@@ -152,9 +154,9 @@ static uint64_t make_arg(struct rng *r, unsigned int kind)
 	case A_DEV ... A_ANYFD:
 		return make_fd(r, kind - A_DEV);
 	case A_PTR:
-		return rng_percent(r, 93) ? 0 : rng_next(r) & 0xffff;
+		return rng_percent(r, 95) ? 0 : rng_next(r) & 0xffff;
 	case A_SIZE:
-		return rng_percent(r, 93) ? 0 : rng_below(r, 12);
+		return rng_percent(r, 95) ? 0 : rng_below(r, 12);
 	case A_BAR:
 		return rng_percent(r, 85) ? 2 : rng_percent(r, 50) ? 0 :
 			rng_percent(r, 90) ? rng_below(r, 10) : PICK(r, edges);
@@ -192,7 +194,7 @@ static uint64_t make_arg(struct rng *r, unsigned int kind)
 		return rng_percent(r, 85) ? MAP_SHARED : rng_below(r, 4) |
 			(rng_percent(r, 50) ? MAP_POPULATE : MAP_LOCKED);
 	case A_SLOT:
-		return rng_below(r, NR_SLOTS);
+		return rng_percent(r, 40) ? LATEST : rng_below(r, NR_SLOTS);
 	case A_ADVICE:
 		return PICK(r, advice);
 	case A_WHICH:
@@ -233,26 +235,44 @@ static uint32_t number_of(const char *name)
 }
 
 /*
- * What chance hardly ever finds, as it takes three calls in a row: an importer
- * that holds on, and a call that waits for it and is killed.
+ * What chance hardly ever finds, as it takes several calls in a row: a buffer, somebody
+ * who uses it, what takes it away, and another look; or an importer that holds on, and
+ * a call that waits for it and is killed.
  */
-static const char *const killed_while_waiting[][3] = {
+#define IN_A_ROW 5
+static const char *const in_a_row[][IN_A_ROW] = {
 	{ "import", "killed", "command" },
 	{ "import", "killed", "reset" },
 	{ "import", "killed", "low_power" },
 	{ "import", "killed", "hot_reset_well" },
+	{ "import", "killed", "end" },
 	{ "fence", "killed", "command" },
 	{ "fence", "killed", "reset" },
+	{ "lend", "keep", "command", "look", "touch" },
+	{ "lend", "keep", "reset", "look", "touch" },
+	{ "lend", "keep", "end", "look", "touch" },
+	{ "lend", "slice_well", "keep", "end", "look" },
+	{ "lend", "slice_well", "import", "end", "close_buf" },
+	{ "lend", "close_dev", "touch", "info", "close_buf" },
+	{ "lend", "import", "command", "test_map", "info" },
+	{ "lend", "watch_well", "command", "watch_well", "close_buf" },
+	{ "lend", "watch", "end", "close_buf" },
+	{ "lend", "memattr", "map_buf", "touch", "reset" },
+	{ "map_bar", "touch", "command", "touch", "unmap" },
+	{ "map_bar", "touch", "low_power", "touch", "map_bar" },
 };
 
-static void make_killed(struct rng *r, struct call *c)
+/* Returns how many there are, at most @room. */
+static uint32_t make_row(struct rng *r, struct call *c, uint32_t room)
 {
-	const char *const *names = PICK(r, killed_while_waiting);
+	const char *const *names = PICK(r, in_a_row);
+	uint32_t i;
 
-	for (unsigned int i = 0; i < 3; i++) {
+	for (i = 0; i < IN_A_ROW && i < room && names[i]; i++) {
 		c[i].nr = number_of(names[i]);
 		make_args(r, &c[i]);
 	}
+	return i;
 }
 
 void prog_random(struct rng *r, struct prog *p)
@@ -260,8 +280,13 @@ void prog_random(struct rng *r, struct prog *p)
 	p->n = 1 + rng_below(r, MAX_CALLS);
 	for (uint32_t i = 0; i < p->n; i++)
 		make_call(r, &p->call[i]);
-	if (p->n > 3 && rng_percent(r, 10))
-		make_killed(r, &p->call[rng_below(r, p->n - 2)]);
+	if (rng_percent(r, 40)) {
+		uint32_t at = rng_below(r, p->n);
+		uint32_t end = at + make_row(r, &p->call[at], MAX_CALLS - at);
+
+		if (p->n < end)
+			p->n = end;
+	}
 }
 
 /* ---- changes ---- */
@@ -386,15 +411,17 @@ bool prog_read(FILE *f, struct prog *p)
 #define MAX_CORPUS	8192
 
 static struct prog corpus[MAX_CORPUS];
+static int64_t corpus_us[MAX_CORPUS];	/* how long each took */
 static uint32_t ours_list[MAX_CORPUS];
 static uint32_t nr_corpus, nr_ours;
 static pthread_mutex_t corpus_lock = PTHREAD_MUTEX_INITIALIZER;
 
-void corpus_add(const struct prog *p, bool ours)
+void corpus_add(const struct prog *p, bool ours, int64_t us)
 {
 	pthread_mutex_lock(&corpus_lock);
 	if (nr_corpus < MAX_CORPUS) {
 		corpus[nr_corpus] = *p;
+		corpus_us[nr_corpus] = us;
 		if (ours) {
 			ours_list[nr_ours] = nr_corpus;
 			__atomic_store_n(&nr_ours, nr_ours + 1, __ATOMIC_RELEASE);
@@ -414,12 +441,24 @@ const struct prog *corpus_get(uint32_t i)
 	return &corpus[i];
 }
 
+static uint32_t pick_one(struct rng *r, uint32_t ours, uint32_t all)
+{
+	if (ours && rng_percent(r, 75))
+		return ours_list[rng_below(r, ours)];
+	return rng_below(r, all);
+}
+
 const struct prog *corpus_pick(struct rng *r)
 {
 	uint32_t ours = __atomic_load_n(&nr_ours, __ATOMIC_ACQUIRE);
-	uint32_t all = corpus_size();
+	uint32_t all = corpus_size(), one, other;
 
-	if (ours && rng_percent(r, 75))
-		return &corpus[ours_list[rng_below(r, ours)]];
-	return all ? &corpus[rng_below(r, all)] : NULL;
+	if (!all)
+		return NULL;
+	/* Of two, mostly the quicker one: there is time for more of such. */
+	one = pick_one(r, ours, all);
+	other = pick_one(r, ours, all);
+	if (corpus_us[other] < corpus_us[one] && rng_percent(r, 80))
+		one = other;
+	return &corpus[one];
 }

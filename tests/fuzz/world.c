@@ -13,6 +13,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/pci_regs.h>
 #include <linux/vfio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,7 +31,7 @@
 
 #define ARENA		((uint8_t *)0x100000000000ul)
 #define MAX_FD		1024
-#define STUCK_MS	1500	/* how long an importer may hold on to memory */
+#define STUCK_MS	500	/* how long an importer may hold on to memory */
 
 struct device devs[NR_DEVS];
 unsigned int nr_devs;
@@ -39,6 +40,9 @@ const char *edu_name;
 static int fds[NR_KINDS][NR_FDS];
 static int64_t born[NR_FDS];		/* of K_TEST */
 static uint32_t next_fd[NR_KINDS];
+/* Where this thread has put the last fd of a kind, and mapped last. */
+static __thread uint32_t latest[NR_KINDS];
+static __thread unsigned int latest_slot;
 /* A device is being taken from its driver, which waits for all to let go. */
 static volatile bool draining;
 static pthread_mutex_t rebind_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -52,6 +56,8 @@ int fd_get(uint64_t arg)
 
 	if (kind >= NR_KINDS)
 		return odd[kind % 3];
+	if (from == LATEST)
+		from = latest[kind];
 	for (unsigned int i = 0; i < NR_FDS; i++) {
 		int fd = __atomic_load_n(&fds[kind][(from + i) % NR_FDS],
 					 __ATOMIC_RELAXED);
@@ -101,6 +107,7 @@ long fd_put(enum fd_kind kind, int fd)
 	if (fd < 0)
 		return -errno;
 	i = __atomic_fetch_add(&next_fd[kind], 1, __ATOMIC_RELAXED) % NR_FDS;
+	latest[kind] = i;
 	if (kind == K_TEST)
 		born[i] = now_ms();
 	old = __atomic_exchange_n(&fds[kind][i], fd, __ATOMIC_SEQ_CST);
@@ -118,7 +125,8 @@ long fd_close(uint64_t arg)
 	/* Those of K_OTHER come from world_init() alone. */
 	if (kind >= K_OTHER)
 		return -EBADF;
-	take_out(kind, (arg >> 8) % NR_FDS);
+	arg = arg >> 8 & 0xff;
+	take_out(kind, arg == LATEST ? latest[kind] : arg % NR_FDS);
 	return 0;
 }
 
@@ -133,9 +141,19 @@ long fd_dup(uint64_t arg)
 
 /* ---- mappings ---- */
 
+unsigned int slot_number(uint64_t slot)
+{
+	return (unsigned int)((slot == LATEST ? latest_slot : slot) % NR_SLOTS);
+}
+
 void *slot_address(uint64_t slot)
 {
-	return ARENA + slot % NR_SLOTS * SLOT_SIZE;
+	return ARENA + slot_number(slot) * SLOT_SIZE;
+}
+
+void slot_used(unsigned int slot)
+{
+	latest_slot = slot;
 }
 
 /* An empty file, not to be written: whatever is done to it costs no memory. */
@@ -223,6 +241,30 @@ long dev_open_cdev(unsigned int which)
 	}
 	fd_put(K_CONTAINER, bind.iommufd);
 	return fd_put(K_DEV, fd);
+}
+
+bool too_early(int64_t *last, int64_t ms)
+{
+	int64_t before = __atomic_load_n(last, __ATOMIC_RELAXED);
+	int64_t now = now_ms();
+
+	return (before && now < before + ms) ||
+		!__atomic_compare_exchange_n(last, &before, now, false,
+					     __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+}
+
+void world_awake(uint64_t which)
+{
+	int fd = fd_get(K_DEV | which << 8);
+	struct vfio_device_feature leave = {
+		.argsz = sizeof(leave),
+		.flags = VFIO_DEVICE_FEATURE_SET |
+			 VFIO_DEVICE_FEATURE_LOW_POWER_EXIT,
+	};
+	uint16_t command = PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER;
+
+	ioctl(fd, VFIO_DEVICE_FEATURE, &leave);
+	pwrite(fd, &command, sizeof(command), (off_t)(CONFIG + PCI_COMMAND));
 }
 
 static void drain(void)
