@@ -12,6 +12,9 @@
 #                           a part of that memory, as memdev=NAME (newer QEMU)
 #       network NAME        a port of the one hub there is, as netdev=NAME
 #       disk NAME SIZE      a zeroed disk mem/NAME, as drive=NAME
+#       shared_ram          the guest's RAM as a memfd, which virtio-gpu's blobs want
+#       memfd NAME SIZE     memory without a file in mem/, as memdev=NAME
+#       udmabuf             QEMU gets /dev/udmabuf: this machine's, or what stands for it
 #       device ...          one -device
 #       append ...          words for the kernel command line
 #       guest NAME VALUE    a variable in the command's environment
@@ -47,6 +50,27 @@ network() { qemu_args+=(-netdev "hubport,id=$1,hubid=0"); }
 disk() {
 	rm -f "$work/mem/$1" && truncate -s "$2" "$work/mem/$1" || die "no room for $1 ($2)"
 	qemu_args+=(-drive "id=$1,if=none,format=raw,file=mem/$1")
+}
+
+shared_ram() {
+	qemu_args+=(-object "memory-backend-memfd,id=ram,share=on,size=$kernel_memory"
+		-machine memory-backend=ram)
+}
+
+memfd() { qemu_args+=(-object "memory-backend-memfd,id=$1,share=on,size=$2"); }
+
+udmabuf() {
+	local shim=$tools/udmabuf.so source=$vmtest_dir/preload/udmabuf.c
+
+	if [ -w /dev/udmabuf ]; then
+		return
+	elif ! newer "$shim" "$source"; then
+		"${CC:-gcc}" -std=gnu11 -O2 -Wall -Wextra -fPIC -shared -o "$shim.$$" "$source" &&
+			mv "$shim.$$" "$shim" || die "the shim for udmabuf does not compile"
+	fi
+	[[ ${qemu_command[*]} != *"$shim"* ]] || return 0
+	say "this host has no /dev/udmabuf: QEMU runs with vmtest/preload/udmabuf.c in its place"
+	qemu_command=(env "LD_PRELOAD=$shim" "${qemu_command[@]}")
 }
 
 device() { qemu_args+=(-device "$1"); }

@@ -68,29 +68,40 @@ int host_monitor(const char *command, char *text, size_t size)
 	return got < 0 ? (int)got : 0;
 }
 
-static ssize_t request(char *verb, uint64_t offset, uint64_t n, char *more,
-		       void *data, size_t size)
+static ssize_t request_of(const char *what, char *verb, uint64_t offset,
+			  uint64_t n, char *more, void *data, size_t size)
 {
-	char at[32], length[32];
+	char at[64], length[32];
 	char *args[] = { "vmctl", verb, at, length, more, NULL };
 
-	snprintf(at, sizeof(at), "%#llx", (unsigned long long)offset);
+	snprintf(at, sizeof(at), "%s:%#llx", what, (unsigned long long)offset);
 	snprintf(length, sizeof(length), "%#llx", (unsigned long long)n);
 	return vmctl(args, data, size);
 }
 
-int host_read(uint64_t offset, void *data, size_t n)
+static ssize_t request(char *verb, uint64_t offset, uint64_t n, char *more,
+		       void *data, size_t size)
 {
-	ssize_t got = request("host-read", offset, n, NULL, data, n);
+	return request_of("vram0", verb, offset, n, more, data, size);
+}
+
+int host_read_of(const char *what, uint64_t offset, void *data, size_t n)
+{
+	ssize_t got = request_of(what, "host-read", offset, n, NULL, data, n);
 
 	return got < 0 ? (int)got : (size_t)got == n ? 0 : -EIO;
 }
 
-int host_sum(uint64_t offset, uint64_t n, char sum[65])
+int host_read(uint64_t offset, void *data, size_t n)
+{
+	return host_read_of("vram0", offset, data, n);
+}
+
+int host_sum_of(const char *what, uint64_t offset, uint64_t n, char sum[65])
 {
 	char text[256];
-	ssize_t got = request("host-sha256", offset, n, NULL, text,
-			      sizeof(text));
+	ssize_t got = request_of(what, "host-sha256", offset, n, NULL, text,
+				 sizeof(text));
 
 	sum[0] = 0;
 	if (got < 64)
@@ -98,6 +109,11 @@ int host_sum(uint64_t offset, uint64_t n, char sum[65])
 	memcpy(sum, text, 64);
 	sum[64] = 0;
 	return 0;
+}
+
+int host_sum(uint64_t offset, uint64_t n, char sum[65])
+{
+	return host_sum_of("vram0", offset, n, sum);
 }
 
 int host_fill(uint64_t offset, uint64_t n, uint8_t byte)

@@ -14,8 +14,11 @@
 /* One line for the monitor; its answer in @text. 0 or -errno. */
 int host_monitor(const char *command, char *text, size_t size);
 int host_read(uint64_t offset, void *data, size_t n);
+/* Of another file that lies where the memories do. */
+int host_read_of(const char *what, uint64_t offset, void *data, size_t n);
 /* A checksum over part of the memory, 64 hex digits. */
 int host_sum(uint64_t offset, uint64_t n, char sum[65]);
+int host_sum_of(const char *what, uint64_t offset, uint64_t n, char sum[65]);
 int host_fill(uint64_t offset, uint64_t n, uint8_t byte);
 
 #endif
