@@ -61,6 +61,7 @@ static int choose_mode(struct card *card)
 		.props_ptr = (uintptr_t)props, .prop_values_ptr = (uintptr_t)values,
 		.count_props = 64,
 	};
+	struct drm_mode_get_connector probe = { .count_modes = 0 };
 	int ret = call(card, DRM_IOCTL_MODE_GETRESOURCES, &res);
 
 	if (ret)
@@ -68,8 +69,11 @@ static int choose_mode(struct card *card)
 	if (!res.count_crtcs || !res.count_connectors)
 		return -ENODEV;
 	card->crtc = crtcs[0];
-	card->connector = get.connector_id = connectors[0];
-	ret = call(card, DRM_IOCTL_MODE_GETCONNECTOR, &get);
+	card->connector = get.connector_id = probe.connector_id = connectors[0];
+	/* To ask how many there are is what makes the driver look. */
+	ret = call(card, DRM_IOCTL_MODE_GETCONNECTOR, &probe);
+	if (!ret)
+		ret = call(card, DRM_IOCTL_MODE_GETCONNECTOR, &get);
 	if (ret)
 		return ret;
 	for (uint32_t i = 0; i < get.count_modes && i < MODES; i++) {
