@@ -267,7 +267,7 @@ static void slices_have_it_too(void)
 	is(info.out_memattr, WC, "a slice of WC is WC");
 	touch(p, PAGE, PAGE);
 	ok(is_cached_as(p, WC, false), "its page too");
-	uc = lend(PAGE, PAGE, UC);
+	uc = buf_export1(&mem, BAR, PAGE, PAGE);
 	is_errno(try_map(uc), EBUSY, "UC beside it");
 	is_errno(buf_memattr(&mem, fd, UC, FORCE), 0, "its parent UC, by force");
 	buf_info(slice, &info);
