@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Copyright (c) 2026 the barter developers
+ *
+ * barter-vgpu.ko: guest memory for drivers of mediated devices; the API is
+ * include/linux/barter_vgpu.h. A table of contents:
+ *
+ *	space.c		what one vfio_device sees of its guest
+ *	map.c		what a driver holds: found, built, undone
+ *	pin.c		batches of pinned pages, shared by maps
+ *	pages.c		which pages a map has
+ *	dma.c		its mapping for a device
+ *	invalidate.c	taking memory back
+ *	vfio.c		the backend for VFIO; another hypervisor's would be such a file
+ *	debugfs.c	every space, for people
+ */
+#include <linux/init.h>
+#include <linux/module.h>
+
+#include "priv.h"
+
+#define CREATE_TRACE_POINTS
+#include "trace.h"
+
+static int __init vgpu_init(void)
+{
+	int ret = vgpu_pin_init();
+
+	if (ret)
+		return ret;
+	vgpu_debugfs_init();
+	return 0;
+}
+module_init(vgpu_init);
+
+static void __exit vgpu_exit(void)
+{
+	vgpu_debugfs_exit();
+	vgpu_pin_exit();
+}
+module_exit(vgpu_exit);
+
+MODULE_DESCRIPTION("Pins guest memory and maps it for the device behind a mediated device");
+MODULE_AUTHOR("the barter developers");
+MODULE_LICENSE("GPL");
+MODULE_VERSION(BARTER_VERSION);

@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Copyright (c) 2026 the barter developers
+ *
+ * What the files of barter-vgpu know of each other.
+ *
+ * A space has *maps*, which drivers hold, and *batches*, which the backend has pinned:
+ * up to BARTER_VGPU_BATCH pages by one call, and unpinned as a whole. A *link* says
+ * which part of a batch a map uses. Batches with the same rights never overlap while
+ * they are live, so each page is pinned once for each kind of rights; a new map uses
+ * what batches there are and pins the gaps between them.
+ *
+ * A batch that somebody wants back is *leaving*: no new map finds it, and it stays
+ * in a tree of its own until it is unpinned, for those who wait for that.
+ *
+ * Locks, outermost first:
+ *
+ *	vgpu_spaces_lock	the list of spaces, for debugfs
+ *	space->map_lock		one new map is built at a time. Held across calls of the
+ *				backend, so not taken by barter_vgpu_dma_unmap()
+ *	the backend's locks	(type 1: iommu->lock, device_list_lock), mmap_lock
+ *	space->lock		everything else of a space. A leaf: held for a
+ *				moment, across no call of backend, driver or DMA API
+ */
+#ifndef BARTER_VGPU_PRIV_H
+#define BARTER_VGPU_PRIV_H
+
+#include <linux/barter_vgpu.h>
+#include <linux/list.h>
+#include <linux/mutex.h>
+#include <linux/rbtree.h>
+#include <linux/scatterlist.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
+
+struct task_struct;
+
+/* Charged to the caller, and over the limit of its cgroup an error. */
+#define VGPU_GFP	(GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL | __GFP_NOWARN)
+
+/**
+ * struct vgpu_run - pages that follow each other in physical memory
+ * @pfn: the first
+ * @first: its index in the batch; the run ends where the next one begins
+ */
+struct vgpu_run {
+	unsigned long pfn;
+	unsigned int first;
+};
+
+/**
+ * struct vgpu_batch - what one call of the backend has pinned
+ * @node: in space->live[@write], or in space->leaving
+ * @start: guest address of the first byte
+ * @last: of the last one
+ * @subtree_last: for the tree
+ * @npages: pages
+ * @refs: links to it, those of a map that is being built among them; of a new batch
+ *	also its builder's. At 0 it leaves.
+ * @write: pinned for writing
+ * @leaving: in which tree it is
+ * @pinned: the backend has pinned it; set once, by its builder
+ * @nr_runs: runs
+ * @runs: sorted; @one, or memory of its own. Constant once @pinned.
+ * @one: the run of a contiguous batch
+ * @links: of the finished maps that use it
+ * @node_release: when nobody does any more, in the list of whoever unpins it
+ */
+struct vgpu_batch {
+	struct rb_node node;
+	u64 start;
+	u64 last;
+	u64 subtree_last;
+	unsigned int npages;
+	unsigned int refs;
+	bool write;
+	bool leaving;
+	bool pinned;
+	unsigned int nr_runs;
+	struct vgpu_run *runs;
+	struct vgpu_run one;
+	struct list_head links;
+	struct list_head node_release;
+};
+
+/**
+ * struct vgpu_link - which part of a batch a map uses
+ * @batch: the batch
+ * @map: the map
+ * @node: in @batch->links, once the map is finished
+ * @index: page of the map
+ * @first: page of the batch that this is
+ * @npages: pages
+ */
+struct vgpu_link {
+	struct vgpu_batch *batch;
+	struct barter_vgpu_map *map;
+	struct list_head node;
+	unsigned long index;
+	unsigned int first;
+	unsigned int npages;
+};
+
+enum vgpu_map_state {
+	VGPU_BUILDING,	/* known to its builder, and by space->building */
+	VGPU_LIVE,	/* to be found by its key */
+	VGPU_REVOKED,	/* somebody has called, or is about to call, invalidate */
+	VGPU_DEAD,	/* no reference is left */
+};
+
+/**
+ * struct barter_vgpu_map - what the driver holds
+ * @space: its space
+ * @iova: guest address
+ * @npages: pages
+ * @prot: BARTER_VGPU_*
+ * @dma_dev: or NULL
+ * @state: changes under space->lock
+ * @refs: the drivers', and that of whoever tells them of an invalidate
+ * @key: in space->keys, while live
+ * @node: in space->maps, until it is undone
+ * @node_told: in the list of whoever tells, or undoes
+ * @nr_links: parts
+ * @room: links that there is memory for
+ * @links: in order; @one, or memory of its own
+ * @one: the link of a short map
+ * @sgt: with a device: the memory, and what the DMA API made of it
+ * @nr_segments: of @segments
+ * @segments: NULL without a device
+ */
+struct barter_vgpu_map {
+	struct barter_vgpu_space *space;
+	u64 iova;
+	unsigned long npages;
+	unsigned int prot;
+	enum vgpu_map_state state;
+	struct device *dma_dev;
+	unsigned int refs;
+	struct rb_node key;
+	struct list_head node;
+	struct list_head node_told;
+	unsigned int nr_links;
+	unsigned int room;
+	struct vgpu_link *links;
+	struct vgpu_link one;
+	struct sg_table sgt;
+	unsigned int nr_segments;
+	struct barter_vgpu_segment *segments;
+};
+
+/**
+ * struct vgpu_inval - somebody takes memory back and waits for it
+ * @node: in space->invals
+ * @space: the space
+ * @task: who; it may not map meanwhile
+ * @first: first byte
+ * @last: last byte
+ * @dma_dev: what is mapped for this device, instead of a range
+ * @in_unmap: VFIO's locks are held: this task must not unpin
+ * @maps: still to be told, by node_told
+ * @began: jiffies
+ * @watchdog: names who is late
+ */
+struct vgpu_inval {
+	struct list_head node;
+	struct barter_vgpu_space *space;
+	struct task_struct *task;
+	u64 first;
+	u64 last;
+	struct device *dma_dev;
+	bool in_unmap;
+	struct list_head maps;
+	unsigned long began;
+	struct delayed_work watchdog;
+};
+
+/**
+ * struct barter_vgpu_space - what one vfio_device sees of its guest
+ * @node: in the list of all
+ * @name: for people
+ * @config: as the driver gave it, with limits
+ * @map_lock: see the top; also protects @pages and @runs
+ * @pages: what the backend fills
+ * @runs: what is made of it
+ * @lock: see the top; protects all that follows
+ * @open: maps are allowed
+ * @keys: live maps by range, device and rights
+ * @live: batches that new maps may use, by rights to write
+ * @leaving: batches that are on their way out
+ * @maps: all maps that are not undone, but @building
+ * @building: the map that is being built
+ * @cancelled: it must not be finished
+ * @invals: under way
+ * @copies: reads and writes under way
+ * @events: counts what waiters wait for; @wait is woken then
+ * @wait: for those who take memory back
+ * @last_first: what the guest unmapped last, and
+ * @last_last: where that ended;
+ * @last_time: when;
+ * @repeats: how often in a row it has had to be asked for again;
+ * @hold_until: until when nobody may pin that again
+ * @late: how many times VFIO was not waited for to the end, in a row
+ * @deferred: batches that the task that holds VFIO's locks must not unpin
+ * @work: unpins them
+ * @stat: what is asked for by barter_vgpu_stat()
+ */
+struct barter_vgpu_space {
+	struct list_head node;
+	char *name;
+	struct barter_vgpu_config config;
+
+	struct mutex map_lock;
+	struct page *pages[BARTER_VGPU_BATCH];
+	struct vgpu_run runs[BARTER_VGPU_BATCH];
+
+	struct mutex lock;
+	bool open;
+	struct rb_root keys;
+	struct rb_root_cached live[2];
+	struct rb_root_cached leaving;
+	struct list_head maps;
+	struct barter_vgpu_map *building;
+	bool cancelled;
+	struct list_head invals;
+	unsigned int copies;
+	unsigned long events;
+	wait_queue_head_t wait;
+	u64 last_first;
+	u64 last_last;
+	unsigned long last_time;
+	unsigned int repeats;
+	unsigned long hold_until;
+	unsigned int late;
+	struct list_head deferred;
+	struct work_struct work;
+	struct barter_vgpu_stat stat;
+};
+
+/* A range of pages in guest addresses, from a place inside it. */
+static inline u64 vgpu_address(u64 iova, unsigned long index)
+{
+	return iova + ((u64)index << PAGE_SHIFT);
+}
+
+static inline u64 vgpu_map_last(const struct barter_vgpu_map *map)
+{
+	return vgpu_address(map->iova, map->npages) - 1;
+}
+
+/* pin.c */
+struct vgpu_batch *vgpu_batch_first(struct rb_root_cached *root, u64 first,
+				    u64 last);
+struct vgpu_batch *vgpu_batch_next(struct vgpu_batch *batch, u64 first, u64 last);
+void vgpu_batch_leave(struct barter_vgpu_space *space, struct vgpu_batch *batch);
+int vgpu_pin(struct barter_vgpu_map *map);
+void vgpu_drop(struct barter_vgpu_map *map, struct list_head *release);
+void vgpu_release(struct barter_vgpu_space *space, struct list_head *release);
+void vgpu_defer(struct barter_vgpu_space *space, struct list_head *release);
+void vgpu_deferred(struct work_struct *work);
+int vgpu_pin_init(void);
+void vgpu_pin_exit(void);
+
+/**
+ * struct vgpu_cursor - a place in a map
+ * @link: index of the link
+ * @page: page in its batch
+ * @run: run of its batch; only a hint for vgpu_next()
+ */
+struct vgpu_cursor {
+	unsigned int link;
+	unsigned int page;
+	unsigned int run;
+};
+
+/* pages.c */
+void vgpu_seek(const struct barter_vgpu_map *map, unsigned long index,
+	       struct vgpu_cursor *cursor);
+unsigned long vgpu_next(const struct barter_vgpu_map *map,
+			struct vgpu_cursor *cursor, unsigned long *pfn);
+
+/* dma.c */
+int vgpu_dma_map(struct barter_vgpu_map *map);
+void vgpu_dma_unmap(struct barter_vgpu_map *map);
+
+/* map.c */
+void vgpu_map_revoke(struct barter_vgpu_map *map, struct list_head *told);
+void vgpu_map_put(struct barter_vgpu_map *map);
+
+/* invalidate.c */
+bool vgpu_may_not_call(struct barter_vgpu_space *space);
+bool vgpu_may_not_unpin(struct barter_vgpu_space *space);
+bool vgpu_is_taken(struct barter_vgpu_space *space, u64 first, u64 last,
+		   struct device *dma_dev);
+void vgpu_event(struct barter_vgpu_space *space);
+void vgpu_wait_idle(struct barter_vgpu_space *space);
+void vgpu_take_all(struct barter_vgpu_space *space);
+
+/* debugfs.c */
+void vgpu_debugfs_add(struct barter_vgpu_space *space);
+void vgpu_debugfs_remove(struct barter_vgpu_space *space);
+void vgpu_debugfs_init(void);
+void vgpu_debugfs_exit(void);
+
+#endif /* BARTER_VGPU_PRIV_H */

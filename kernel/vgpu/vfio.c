@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Copyright (c) 2026 the barter developers
+ *
+ * The backend for Linux' VFIO: containers of type 1, and iommufd behind the same
+ * calls. What they answer differs; here it becomes what barter_vgpu_map() says.
+ *
+ * Dirty memory is VFIO's own affair: type 1 reports what is pinned as dirty for as long
+ * as it is, and both mark pages that the guest let be written dirty when they are
+ * unpinned, whatever rights they were pinned with.
+ */
+#include <linux/delay.h>
+#include <linux/iommu.h>
+#include <linux/mm.h>
+#include <linux/vfio.h>
+
+#include "priv.h"
+
+/* A right that no guest memory has: type 1 says -EPERM only of what is mapped. */
+#define VGPU_VFIO_NEVER		(1 << 30)
+
+/* While iommufd unmaps, it answers as for memory that it cannot pin. */
+#define VGPU_VFIO_TRIES		3
+
+static bool vgpu_vfio_is_iommufd(struct vfio_device *vdev)
+{
+#if IS_ENABLED(CONFIG_IOMMUFD)
+	return vdev->iommufd_access;
+#else
+	return false;
+#endif
+}
+
+/* iommufd undoes a pin by the range that it was made with. */
+static bool vgpu_vfio_unpin_any(void *data)
+{
+	return !vgpu_vfio_is_iommufd(data);
+}
+
+/*
+ * Type 1 says -EINVAL of what is not mapped, and of what has no struct page, which is
+ * a device's memory.
+ */
+static int vgpu_vfio_explain(struct vfio_device *vdev, u64 iova,
+			     unsigned int npages)
+{
+	struct page *page;
+	unsigned int i;
+	int ret;
+
+	for (i = 0; i < npages; i++) {
+		ret = vfio_pin_pages(vdev, vgpu_address(iova, i), 1,
+				     VGPU_VFIO_NEVER, &page);
+		if (ret == -EINVAL)
+			return -ENOENT;
+		/* If it has no such test any more, nothing is known. */
+		if (ret > 0) {
+			vfio_unpin_pages(vdev, vgpu_address(iova, i), 1);
+			return -EREMOTE;
+		}
+	}
+	return -EREMOTE;
+}
+
+static int vgpu_vfio_pin(void *data, u64 iova, unsigned int npages, bool write,
+			 struct page **pages)
+{
+	struct vfio_device *vdev = data;
+	u64 last = vgpu_address(iova, npages) - 1;
+	bool iommufd = vgpu_vfio_is_iommufd(vdev);
+	int ret, tries = iommufd ? VGPU_VFIO_TRIES : 1;
+
+	if ((dma_addr_t)last != last || (iommufd && last > ULONG_MAX))
+		return -EOVERFLOW;
+	for (;;) {
+		ret = vfio_pin_pages(vdev, iova, npages, IOMMU_READ |
+				     (write ? IOMMU_WRITE : 0), pages);
+		if (ret != -EINVAL || !--tries)
+			break;
+		usleep_range(1000, 2000);
+	}
+	if (ret == npages)
+		return 0;
+	if (ret == -EINVAL)
+		return iommufd ? -EREMOTE : vgpu_vfio_explain(vdev, iova, npages);
+	if (WARN_ON_ONCE(ret >= 0)) {
+		if (ret)
+			vfio_unpin_pages(vdev, iova, ret);
+		return -EIO;
+	}
+	return ret;
+}
+
+static void vgpu_vfio_unpin(void *data, u64 iova, unsigned int npages)
+{
+	vfio_unpin_pages(data, iova, npages);
+}
+
+static int vgpu_vfio_rw(void *data, u64 iova, void *buffer, size_t length,
+			bool write)
+{
+	struct vfio_device *vdev = data;
+	bool iommufd = vgpu_vfio_is_iommufd(vdev);
+	u64 last = iova + length - 1;
+	int ret;
+
+	if ((dma_addr_t)last != last || (iommufd && last > ULONG_MAX))
+		return -EOVERFLOW;
+	ret = vfio_dma_rw(vdev, iova, buffer, length, write);
+	if (ret == -EINVAL)
+		return iommufd ? -EREMOTE : -ENOENT;
+	return ret;
+}
+
+const struct barter_vgpu_backend barter_vgpu_vfio = {
+	.name = "vfio",
+	.pin = vgpu_vfio_pin,
+	.unpin = vgpu_vfio_unpin,
+	.rw = vgpu_vfio_rw,
+	.unpin_any = vgpu_vfio_unpin_any,
+};
+BARTER_EXPORT(barter_vgpu_vfio);
