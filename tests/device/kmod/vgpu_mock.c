@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Copyright (c) 2026 the barter developers
+ *
+ * A backend for barter-vgpu that is no hypervisor: the guest's memory is an array of
+ * pages of our own, and each pin and unpin is counted and checked.
+ */
+#include <linux/mm.h>
+#include <linux/slab.h>
+#include <linux/vmalloc.h>
+#include <linux/wait.h>
+
+#include "vgpu_kmod.h"
+
+static struct page *mock_pages[VT_MOCK_PAGES];
+/* Of each page of the guest: how often it is pinned, VT_PAGE_*, reported dirty? */
+static struct mock_guest {
+	u16 pins;
+	u8 kind;
+	bool dirty;
+} *guest;
+static struct page *mock_run;
+/* Reserved, as a BAR's pages are where they have any. */
+static struct page *mock_bar;
+static u64 mock_wrong, mock_waiting;
+static u32 mock_fail;
+static bool mock_any, mock_hold;
+static unsigned long mock_max_pages, mock_max_maps;
+static DECLARE_WAIT_QUEUE_HEAD(mock_wait);
+static DEFINE_MUTEX(mock_lock);
+
+static int mock_check(u64 first, unsigned int npages, bool write)
+{
+	unsigned int i;
+
+	if (first > VT_MOCK_GUEST || npages > VT_MOCK_GUEST - first)
+		return -ENOENT;
+	for (i = 0; i < npages; i++) {
+		u8 kind = guest[first + i].kind;
+
+		if (kind == VT_PAGE_NONE)
+			return -ENOENT;
+		if (kind == VT_PAGE_RO && write)
+			return -EPERM;
+	}
+	return 0;
+}
+
+static int mock_pin(void *data, u64 iova, unsigned int npages, bool write,
+		    struct page **pages)
+{
+	u64 first = iova >> PAGE_SHIFT;
+	unsigned int i;
+	int ret;
+
+	if (WARN_ON(!npages || npages > BARTER_VGPU_BATCH))
+		return -EINVAL;
+	mutex_lock(&mock_lock);
+	ret = mock_check(first, npages, write);
+	if (!ret && mock_fail && !--mock_fail)
+		ret = -ENOMEM;
+	for (i = 0; !ret && i < npages; i++) {
+		guest[first + i].pins++;
+		pages[i] = mock_pages[(first + i) % VT_MOCK_PAGES];
+		if (guest[first + i].kind == VT_PAGE_BAR)
+			pages[i] = mock_bar;
+	}
+	mock_waiting++;
+	mutex_unlock(&mock_lock);
+	wait_event(mock_wait, !READ_ONCE(mock_hold));
+	mutex_lock(&mock_lock);
+	mock_waiting--;
+	mutex_unlock(&mock_lock);
+	return ret;
+}
+
+static void mock_unpin(void *data, u64 iova, unsigned int npages)
+{
+	u64 first = iova >> PAGE_SHIFT;
+	unsigned int i;
+
+	mutex_lock(&mock_lock);
+	if (!npages || npages > BARTER_VGPU_BATCH ||
+	    first > VT_MOCK_GUEST || npages > VT_MOCK_GUEST - first) {
+		mock_wrong++;
+	} else {
+		for (i = 0; i < npages; i++) {
+			if (guest[first + i].pins)
+				guest[first + i].pins--;
+			else
+				mock_wrong++;
+		}
+	}
+	mutex_unlock(&mock_lock);
+}
+
+static int mock_rw(void *data, u64 iova, void *buffer, size_t length, bool write)
+{
+	int ret = 0;
+
+	mutex_lock(&mock_lock);
+	while (length && !ret) {
+		size_t offset = offset_in_page(iova);
+		size_t part = min_t(size_t, length, PAGE_SIZE - offset);
+		void *at;
+
+		ret = mock_check(iova >> PAGE_SHIFT, 1, write);
+		if (ret)
+			break;
+		at = page_address(mock_pages[(iova >> PAGE_SHIFT) % VT_MOCK_PAGES]) + offset;
+		if (write)
+			memcpy(at, buffer, part);
+		else
+			memcpy(buffer, at, part);
+		iova += part;
+		buffer += part;
+		length -= part;
+	}
+	mutex_unlock(&mock_lock);
+	return ret;
+}
+
+static void mock_set_dirty(void *data, u64 iova, unsigned long npages)
+{
+	u64 first = iova >> PAGE_SHIFT;
+
+	mutex_lock(&mock_lock);
+	for (; npages; npages--, first++) {
+		if (!guest[first].pins)
+			mock_wrong++;
+		guest[first].dirty = true;
+	}
+	mutex_unlock(&mock_lock);
+}
+
+static bool mock_unpin_any(void *data)
+{
+	return mock_any;
+}
+
+static const struct barter_vgpu_backend mock_backend = {
+	.name = "mock",
+	.pin = mock_pin,
+	.unpin = mock_unpin,
+	.rw = mock_rw,
+	.dirty = mock_set_dirty,
+	.unpin_any = mock_unpin_any,
+};
+
+static void mock_free(void)
+{
+	unsigned int i;
+
+	for (i = VT_MOCK_RUN; i < VT_MOCK_PAGES; i++) {
+		if (mock_pages[i])
+			__free_page(mock_pages[i]);
+	}
+	if (mock_run)
+		__free_pages(mock_run, ilog2(VT_MOCK_RUN));
+	mock_run = NULL;
+	if (mock_bar) {
+		ClearPageReserved(mock_bar);
+		__free_page(mock_bar);
+	}
+	mock_bar = NULL;
+	memset(mock_pages, 0, sizeof(mock_pages));
+	vfree(guest);
+	guest = NULL;
+}
+
+/* One long run, then every page on its own, none next to the one before. */
+static int mock_alloc(void)
+{
+	unsigned int i, j;
+
+	guest = vzalloc(VT_MOCK_GUEST * sizeof(*guest));
+	if (!guest)
+		return -ENOMEM;
+	for (i = VT_MOCK_PAGES; i < VT_MOCK_GUEST; i++)
+		guest[i].kind = VT_PAGE_NONE;
+	mock_bar = alloc_page(GFP_KERNEL);
+	if (!mock_bar)
+		return -ENOMEM;
+	SetPageReserved(mock_bar);
+	mock_run = alloc_pages(GFP_KERNEL | __GFP_ZERO, ilog2(VT_MOCK_RUN));
+	for (i = 0; mock_run && i < VT_MOCK_RUN; i++)
+		mock_pages[i] = pfn_to_page(page_to_pfn(mock_run) + i);
+	for (; mock_run && i < VT_MOCK_PAGES; i++) {
+		mock_pages[i] = alloc_page(GFP_KERNEL | __GFP_ZERO);
+		if (!mock_pages[i])
+			break;
+	}
+	if (i < VT_MOCK_PAGES)
+		return -ENOMEM;
+	for (i = VT_MOCK_RUN; i + 3 < VT_MOCK_PAGES; i += 4) {
+		swap(mock_pages[i], mock_pages[i + 2]);
+		for (j = i + 1; j < i + 4; j++)
+			if (page_to_pfn(mock_pages[j]) ==
+			    page_to_pfn(mock_pages[j - 1]) + 1)
+				swap(mock_pages[j], mock_pages[j - 1]);
+	}
+	return 0;
+}
+
+/* Ends the mock guest; without one it does nothing. */
+void vt_mock_end(void)
+{
+	struct vt_space *vt = &vt_spaces[VT_MOCK];
+
+	if (!vt->space)
+		return;
+	WRITE_ONCE(mock_hold, false);
+	wake_up_all(&mock_wait);
+	vt_letgo(vt);
+	barter_vgpu_close(vt->space);
+	barter_vgpu_destroy(vt->space);
+	vt->space = NULL;
+	mock_free();
+}
+
+static int mock_new(void)
+{
+	struct vt_space *vt = &vt_spaces[VT_MOCK];
+	struct barter_vgpu_config config = {
+		.name = "mock",
+		.ops = &vt_ops,
+		.priv = vt,
+		.backend = &mock_backend,
+		.max_pages = mock_max_pages,
+		.max_maps = mock_max_maps,
+	};
+	int ret;
+
+	vt_mock_end();
+	mock_wrong = 0;
+	mock_any = true;
+	mock_fail = 0;
+	ret = mock_alloc();
+	if (!ret)
+		ret = barter_vgpu_create(&config, &vt->space);
+	if (ret) {
+		mock_free();
+		return ret;
+	}
+	barter_vgpu_open(vt->space);
+	return 0;
+}
+
+static void mock_count(struct vt_mock *req)
+{
+	u64 i, end = min_t(u64, req->first + req->npages, VT_MOCK_GUEST);
+
+	req->out_pinned = 0;
+	req->out_most = 0;
+	req->out_dirty = 0;
+	mutex_lock(&mock_lock);
+	for (i = req->first; i < end; i++) {
+		req->out_pinned += !!guest[i].pins;
+		req->out_most = max_t(u64, req->out_most, guest[i].pins);
+		req->out_dirty += guest[i].dirty;
+	}
+	req->out_wrong = mock_wrong;
+	req->out_waiting = mock_waiting;
+	mutex_unlock(&mock_lock);
+}
+
+static int mock_unmap(struct vt_mock *req)
+{
+	barter_vgpu_dma_unmap(vt_spaces[VT_MOCK].space,
+			      req->first << PAGE_SHIFT,
+			      req->npages << PAGE_SHIFT);
+	mock_count(req);
+	return req->out_pinned ? -EDEADLK : 0;
+}
+
+static void mock_set_kind(const struct vt_mock *req)
+{
+	u64 i, end = min_t(u64, req->first + req->npages, VT_MOCK_GUEST);
+
+	mutex_lock(&mock_lock);
+	for (i = req->first; i < end; i++)
+		guest[i].kind = req->arg;
+	mutex_unlock(&mock_lock);
+}
+
+/* Answers VT_MOCK_CALL. NEW excludes all other calls, and that is up to the caller. */
+int vt_mock_call(struct vt_mock *req)
+{
+	struct barter_vgpu_space *space = vt_spaces[VT_MOCK].space;
+
+	if (req->op == VT_MOCK_NEW)
+		return mock_new();
+	if (req->op == VT_MOCK_LIMITS) {
+		mock_max_pages = req->first;
+		mock_max_maps = req->npages;
+		return 0;
+	}
+	if (!space)
+		return -ENODEV;
+	switch (req->op) {
+	case VT_MOCK_PAGES_ARE:
+		mock_set_kind(req);
+		break;
+	case VT_MOCK_UNMAP:
+		return mock_unmap(req);
+	case VT_MOCK_CLOSE:
+		barter_vgpu_close(space);
+		break;
+	case VT_MOCK_OPEN:
+		barter_vgpu_open(space);
+		break;
+	case VT_MOCK_HOLD:
+	case VT_MOCK_LET:
+		WRITE_ONCE(mock_hold, req->op == VT_MOCK_HOLD);
+		wake_up_all(&mock_wait);
+		break;
+	case VT_MOCK_ANY:
+		mock_any = req->arg;
+		break;
+	case VT_MOCK_FAIL:
+		mock_fail = req->arg;
+		break;
+	default:
+		return -EINVAL;
+	}
+	mock_count(req);
+	return 0;
+}

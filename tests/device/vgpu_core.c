@@ -1,0 +1,832 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Copyright (c) 2026 the barter developers
+ *
+ * Guest memory for drivers of vGPUs: what barter-vgpu pins, maps and answers, with a
+ * mock guest, and with this program as the guest of a VFIO device without hardware.
+ * What pages there are is held against what /proc/self/pagemap says of them.
+ */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/fixture.h"
+#include "lib/vgpu.h"
+
+#define AT	(1ull << 32)	/* where the guest has its memory */
+#define BATCH	512
+#define TOP	(0 - (uint64_t)PAGE)	/* the last page of all */
+#define HUGE	(2 * MIB)
+
+static struct guest g;
+
+static uint8_t *memory(unsigned long npages)
+{
+	uint8_t *p = mmap(NULL, npages * PAGE, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED)
+		tap_bail("%lu pages: %s", npages, strerror(errno));
+	madvise(p, npages * PAGE, MADV_NOHUGEPAGE);
+	for (unsigned long i = 0; i < npages; i++)
+		*(uint64_t *)(p + i * PAGE) = i * 0x10001 + 7;
+	return p;
+}
+
+/* A guest with that memory at AT; or bail out. */
+static uint8_t *begin(unsigned long npages, bool write)
+{
+	uint8_t *p = memory(npages);
+	int ret = guest_open(&g, 0, NULL, false);
+
+	if (!ret)
+		ret = guest_map(&g, p, AT, npages * PAGE, write);
+	if (ret)
+		tap_bail("a guest of %lu pages: %s", npages, strerror(-ret));
+	return p;
+}
+
+static void end(uint8_t *p, unsigned long npages)
+{
+	guest_close(&g);
+	if (p)
+		munmap(p, npages * PAGE);
+}
+
+static void is_empty(uint32_t space, const char *when)
+{
+	struct vt_stat s = vt_stat(space);
+
+	ok(!s.out_pages && !s.out_maps && !s.out_batches,
+	   "%s: no page pinned, no map (%llu, %llu)", when,
+	   (unsigned long long)s.out_pages, (unsigned long long)s.out_maps);
+}
+
+static void new_mock(void)
+{
+	int ret = vt_mock(VT_MOCK_NEW, 0, 0, 0, NULL);
+
+	if (ret)
+		tap_bail("a mock guest: %s", strerror(-ret));
+}
+
+/* Nothing is pinned, and nothing was ever unpinned wrongly. */
+static void mock_is_clean(const char *when)
+{
+	struct vt_mock m;
+
+	vt_mock(VT_MOCK_LET, 0, 0, VT_MOCK_PAGES, &m);
+	ok(!m.out_pinned && !m.out_wrong, "%s: every pin is undone, once", when);
+	is_empty(VT_MOCK, when);
+}
+
+/* ---- the mock guest ---- */
+
+static void sizes(void)
+{
+	static const unsigned long lengths[] = { 1, 2, 511, 512, 513, 1024, 1025, 4096, 8192 };
+
+	new_mock();
+	for (unsigned int i = 0; i < sizeof(lengths) / sizeof(*lengths); i++) {
+		unsigned long n = lengths[i];
+		struct vt_stat s0 = vt_stat(VT_MOCK), s1;
+		struct vt_mock m;
+		struct vt_map map;
+
+		need(!vt_map(VT_MOCK, 0, n, VT_W, VT_PLAIN0, &map), "%lu pages", n);
+		s1 = vt_stat(VT_MOCK);
+		is(s1.out_pins - s0.out_pins, (n + BATCH - 1) / BATCH,
+		   "%lu pages: calls of the backend", n);
+		is(s1.out_pinned - s0.out_pinned, n, "%lu pages: pinned", n);
+		vt_mock(VT_MOCK_LET, 0, 0, n, &m);
+		ok(m.out_pinned == n && m.out_most == 1, "%lu pages: each once", n);
+		if (n <= VT_MOCK_RUN)
+			is(map.out_runs, 1, "%lu pages: one run", n);
+		else
+			ok(map.out_runs > (n - VT_MOCK_RUN) / 2,
+			   "%lu pages: %llu runs", n,
+			   (unsigned long long)map.out_runs);
+		is(map.out_segments, map.out_runs, "%lu pages: as many segments", n);
+		is(vt_unmap(VT_MOCK, map.out_id), 0, "%lu pages: unmap", n);
+		mock_is_clean("unmapped");
+	}
+}
+
+static void cache(void)
+{
+	struct vt_map a, b, c, d;
+	struct vt_stat s;
+	struct vt_mock m;
+
+	new_mock();
+	need(!vt_map(VT_MOCK, 0, 64, VT_R, VT_PLAIN0, &a), "a map");
+	need(!vt_map(VT_MOCK, 0, 64, VT_R, VT_PLAIN0, &b), "the same again");
+	is(b.out_id, a.out_id, "it is the same map");
+	need(!vt_map(VT_MOCK, 0, 64, VT_R, VT_PLAIN1, &c), "for another device");
+	ok(c.out_id != a.out_id, "is another map");
+	need(!vt_map(VT_MOCK, 0, 64, VT_R, VT_NONE, &d), "for no device");
+	is(d.out_segments, 0, "which has no segments");
+	s = vt_stat(VT_MOCK);
+	is(s.out_pins, 1, "pinned by one call");
+	is(s.out_pages, 64, "64 pages");
+	is(s.out_hits, 1, "one hit");
+	is(s.out_maps, 3, "three maps");
+	vt_unmap(VT_MOCK, a.out_id);
+	ok(vt_stat(VT_MOCK).out_maps == 3, "one of its references goes: still there");
+	vt_unmap(VT_MOCK, b.out_id);
+	vt_unmap(VT_MOCK, d.out_id);
+	s = vt_stat(VT_MOCK);
+	ok(s.out_maps == 1 && s.out_pages == 64, "others go: the pages stay");
+	vt_mock(VT_MOCK_LET, 0, 0, 64, &m);
+	is(m.out_pinned, 64, "for the second device");
+	vt_unmap(VT_MOCK, c.out_id);
+	mock_is_clean("the last goes");
+
+	need(!vt_map(VT_MOCK, 0, 64, VT_R, VT_NONE, &a), "for reading");
+	need(!vt_map(VT_MOCK, 0, 64, VT_W, VT_NONE, &b), "and for writing");
+	ok(a.out_id != b.out_id, "are two maps");
+	is(vt_stat(VT_MOCK).out_pages, 128, "which count each for itself");
+	vt_unmap(VT_MOCK, a.out_id);
+	vt_unmap(VT_MOCK, b.out_id);
+	mock_is_clean("both gone");
+}
+
+static void overlap(void)
+{
+	struct vt_map a, b, c;
+	struct vt_stat s;
+	struct vt_mock m;
+
+	new_mock();
+	need(!vt_map(VT_MOCK, 100 * PAGE, 100, VT_W, VT_NONE, &a), "100+100");
+	need(!vt_map(VT_MOCK, 300 * PAGE, 100, VT_W, VT_NONE, &b), "300+100");
+	need(!vt_map(VT_MOCK, 50 * PAGE, 500, VT_W, VT_PLAIN0, &c), "50+500");
+	s = vt_stat(VT_MOCK);
+	is(s.out_pages, 500, "each page pinned once");
+	is(s.out_pins, 5, "what lay between, by three calls");
+	vt_mock(VT_MOCK_LET, 0, 50, 500, &m);
+	ok(m.out_pinned == 500 && m.out_most == 1, "says the backend");
+	is(c.out_runs, 1, "one run, though of five batches");
+	is(c.out_segments, 1, "one segment");
+	vt_unmap(VT_MOCK, c.out_id);
+	is(vt_stat(VT_MOCK).out_pages, 200, "what only it needed is unpinned");
+	vt_unmap(VT_MOCK, a.out_id);
+	vt_unmap(VT_MOCK, b.out_id);
+	mock_is_clean("all gone");
+
+	/* Part of a batch, beginning in the middle of its runs. */
+	need(!vt_map(VT_MOCK, 2000 * PAGE, 300, VT_W, VT_NONE, &a), "scattered");
+	need(!vt_map(VT_MOCK, 2050 * PAGE, 100, VT_W, VT_PLAIN0, &b), "100 of it");
+	for (unsigned int i = 0; i < 100; i++) {
+		struct vt_look x = { .poke = 0 }, y = { .poke = 0 };
+
+		vt_look(VT_MOCK, a.out_id, 50 + i, &x);
+		vt_look(VT_MOCK, b.out_id, i, &y);
+		if (x.out_pfn != y.out_pfn || y.out_address != y.out_pfn * PAGE ||
+		    y.out_length != y.out_run * PAGE) {
+			ok(false, "page %u is the same page, and its address", i);
+			break;
+		}
+	}
+	ok(true, "the same pages, each at its address");
+	vt_unmap(VT_MOCK, a.out_id);
+	is(vt_stat(VT_MOCK).out_pages, 300, "a batch stays as a whole");
+	vt_unmap(VT_MOCK, b.out_id);
+	mock_is_clean("and goes as a whole");
+}
+
+static void many(void)
+{
+	uint32_t ids[1024];
+	struct vt_stat s0, s1;
+	struct vt_map map;
+
+	new_mock();
+	for (int any = 1; any >= 0; any--) {
+		vt_mock(VT_MOCK_ANY, (uint32_t)any, 0, 0, NULL);
+		for (unsigned int i = 0; i < 1024; i++) {
+			unsigned int at = (i * 5) % 1024;
+
+			if (vt_map(VT_MOCK, at * PAGE, 1, VT_W, VT_NONE, &map)) {
+				ok(false, "page %u", at);
+				return;
+			}
+			ids[i] = map.out_id;
+		}
+		s0 = vt_stat(VT_MOCK);
+		is(vt_unmap_many(VT_MOCK, ids, 1024), 0, "unmap 1024 maps of a page");
+		s1 = vt_stat(VT_MOCK);
+		is(s1.out_unpins - s0.out_unpins, any ? 2 : 1024,
+		   any ? "calls of a backend that unpins any range" :
+			 "of one that unpins what it pinned");
+		mock_is_clean("unmapped");
+	}
+	s0 = vt_stat(VT_MOCK);
+	vt_map(VT_MOCK, 0, 1, VT_W, VT_NONE, &map);
+	vt_map(VT_MOCK, 0, 1, VT_W, VT_NONE, &map);
+	ids[0] = ids[1] = map.out_id;
+	ids[2] = 0;
+	is(vt_unmap_many(VT_MOCK, ids, 3), 0, "two references of one map, and none");
+	mock_is_clean("unmapped");
+}
+
+static void refused(void)
+{
+	struct vt_mock m;
+	struct vt_map map;
+	struct log log;
+	int ret;
+
+	new_mock();
+	is_errno(vt_map(VT_MOCK, 0, 0, VT_R, VT_NONE, NULL), EINVAL, "no page");
+	is_errno(vt_map(VT_MOCK, 12, 1, VT_R, VT_NONE, NULL), EINVAL, "not aligned");
+	is_errno(vt_map(VT_MOCK, 0, 1, 0, VT_NONE, NULL), EINVAL, "no rights");
+	is_errno(vt_map(VT_MOCK, 0, 1, 2, VT_NONE, NULL), EINVAL, "writing alone");
+	is_errno(vt_map(VT_MOCK, 0, 1, 7, VT_NONE, NULL), EINVAL, "unknown rights");
+	is_errno(vt_map(VT_MOCK, 8191 * PAGE, 2, VT_R, VT_NONE, NULL), ENOENT,
+		 "beyond the guest's memory");
+	is_errno(vt_map(VT_MOCK, TOP, 2, VT_R, VT_NONE, NULL), EOVERFLOW,
+		 "beyond all addresses");
+	is_errno(vt_map(VT_MOCK, TOP, 1, VT_R, VT_NONE, NULL), ENOENT,
+		 "the last page of all");
+	is_errno(vt_map(VT_MOCK, PAGE, ~0ull, VT_R, VT_NONE, NULL),
+		 kernel_has_32_bits() ? EDQUOT : EOVERFLOW, "as many as can be said");
+	is_errno(vt_map(VT_MOCK, 0, 1ul << 30, VT_R, VT_NONE, NULL), EDQUOT,
+		 "more than any limit");
+	is_errno(vt_map(VT_MOCK, 0, (1ul << 18) + 1, VT_R, VT_NONE, NULL), EDQUOT,
+		 "a page more than the limit");
+	vt_mock(VT_MOCK_PAGES_ARE, VT_PAGE_RO, 1500, 1, NULL);
+	is_errno(vt_map(VT_MOCK, 0, 4096, VT_W, VT_PLAIN0, NULL), EPERM,
+		 "a page for reading only, in the third batch");
+	ret = vt_map(VT_MOCK, 0, 4096, VT_R, VT_PLAIN0, &map);
+	is(ret, 0, "is no matter for reading");
+	vt_unmap(VT_MOCK, map.out_id);
+	vt_mock(VT_MOCK_PAGES_ARE, VT_PAGE_NONE, 4095, 1, NULL);
+	is_errno(vt_map(VT_MOCK, 0, 4096, VT_R, VT_PLAIN0, NULL), ENOENT,
+		 "a page that is not there, the last of eight batches");
+	log_open(&log);
+	vt_mock(VT_MOCK_PAGES_ARE, VT_PAGE_BAR, 700, 1, NULL);
+	is_errno(vt_map(VT_MOCK, 0, 1024, VT_R, VT_NONE, NULL), EREMOTE,
+		 "a page that is a device's");
+	ok(log_wait(&log, "memory of a device", "dma-buf", 2000),
+	   "the log names the way to such memory");
+	log_close(&log);
+	vt_mock(VT_MOCK_PAGES_ARE, VT_PAGE_RW, 0, VT_MOCK_PAGES, NULL);
+	for (uint32_t nth = 1; nth <= 3; nth++) {
+		vt_mock(VT_MOCK_FAIL, nth, 0, 0, NULL);
+		is_errno(vt_map(VT_MOCK, 1024 * PAGE, 1500, VT_W, VT_PLAIN0, NULL),
+			 ENOMEM, "batch %u fails", nth);
+		mock_is_clean("undone");
+	}
+	is_errno(vt_map(VT_MOCK, 0, 64, VT_R, VT_NEAR, &map), ENXIO,
+		 "a device that would need bounce buffers");
+	mock_is_clean("all refused");
+	vt_mock(VT_MOCK_LET, 0, 0, VT_MOCK_PAGES, &m);
+	is(m.out_dirty, 0, "nothing is dirty");
+}
+
+static void limits(void)
+{
+	struct vt_map a, b;
+
+	vt_mock(VT_MOCK_LIMITS, 0, 1000, 3, NULL);
+	new_mock();
+	vt_mock(VT_MOCK_LIMITS, 0, 0, 0, NULL);
+	is_errno(vt_map(VT_MOCK, 0, 1001, VT_W, VT_NONE, NULL), EDQUOT, "1001 of 1000 pages");
+	need(!vt_map(VT_MOCK, 0, 900, VT_W, VT_NONE, &a), "900 pages");
+	is_errno(vt_map(VT_MOCK, 900 * PAGE, 101, VT_W, VT_NONE, NULL), EDQUOT,
+		 "101 more");
+	is_errno(vt_map(VT_MOCK, 0, 1000, VT_R, VT_NONE, NULL), EDQUOT,
+		 "900 again with other rights");
+	need(!vt_map(VT_MOCK, 0, 1000, VT_W, VT_NONE, &b), "100 more");
+	is(vt_stat(VT_MOCK).out_pages, 1000, "at the limit");
+	need(!vt_map(VT_MOCK, 0, 10, VT_W, VT_NONE, NULL), "what is pinned costs nothing");
+	is_errno(vt_map(VT_MOCK, 0, 11, VT_W, VT_NONE, NULL), EDQUOT, "a fourth map");
+	is(vt_map(VT_MOCK, 0, 10, VT_W, VT_NONE, NULL), 0, "the third again");
+	is(vt_mock(VT_MOCK_CLOSE, 0, 0, 0, NULL), 0, "close takes all back");
+	mock_is_clean("closed");
+	is_errno(vt_map(VT_MOCK, 0, 1, VT_R, VT_NONE, NULL), ENODEV, "closed: a map");
+	vt_mock(VT_MOCK_OPEN, 0, 0, 0, NULL);
+	is(vt_map(VT_MOCK, 0, 1, VT_R, VT_NONE, &a), 0, "open again");
+	vt_unmap(VT_MOCK, a.out_id);
+	mock_is_clean("end");
+}
+
+static void dirty(void)
+{
+	struct vt_mock m;
+	struct vt_map a, b;
+
+	new_mock();
+	vt_map(VT_MOCK, 10 * PAGE, 600, VT_R, VT_PLAIN0, &a);
+	vt_map(VT_MOCK, 20 * PAGE, 30, VT_W, VT_PLAIN0, &b);
+	vt_unmap(VT_MOCK, a.out_id);
+	vt_mock(VT_MOCK_LET, 0, 0, VT_MOCK_PAGES, &m);
+	is(m.out_dirty, 0, "a map for reading leaves no page dirty");
+	vt_unmap(VT_MOCK, b.out_id);
+	vt_mock(VT_MOCK_LET, 0, 0, VT_MOCK_PAGES, &m);
+	is(m.out_dirty, 30, "one for writing its own");
+	vt_mock(VT_MOCK_LET, 0, 20, 30, &m);
+	is(m.out_dirty, 30, "and those are they");
+	mock_is_clean("end");
+}
+
+static void segments(void)
+{
+	struct vt_look look = { .poke = 0 };
+	struct vt_map map;
+
+	new_mock();
+	is(vt_segments(64 * 1024, 0), 0, "devices of 64 KiB a segment");
+	need(!vt_map(VT_MOCK, 0, 1024, VT_W, VT_PLAIN0, &map), "4 MiB in one run");
+	is(map.out_segments, 64, "64 segments");
+	is(map.out_longest, 65536, "of 64 KiB");
+	vt_look(VT_MOCK, map.out_id, 1001, &look);
+	is(look.out_address, map.out_first + 1001 * PAGE, "address of a page inside");
+	is(look.out_length, (1008 - 1001) * PAGE, "to the end of its segment");
+	vt_unmap(VT_MOCK, map.out_id);
+	is(vt_segments(0xffffffff, 1 * MIB - 1), 0, "no limit, a boundary of 1 MiB");
+	need(!vt_map(VT_MOCK, 0, 1024, VT_W, VT_PLAIN0, &map), "4 MiB in one run");
+	is(map.out_segments, 4, "four segments");
+	is(map.out_longest, MIB, "of 1 MiB");
+	vt_unmap(VT_MOCK, map.out_id);
+	is(vt_segments(0xffffffff, 0xffffffff), 0, "no limits");
+	need(!vt_map(VT_MOCK, 1000 * PAGE, 5000, VT_W, VT_PCI, &map),
+	     "5000 scattered pages, behind an IOMMU");
+	is(map.out_segments, 1, "one segment");
+	is(map.out_longest, 5000 * PAGE, "of all");
+	ok(map.out_runs > 2000, "of %llu runs", (unsigned long long)map.out_runs);
+	vt_unmap(VT_MOCK, map.out_id);
+	mock_is_clean("end");
+}
+
+static void copies(void)
+{
+	static uint8_t a[300000], b[300000];
+
+	new_mock();
+	fill(a, 5, 0, sizeof(a));
+	is(vt_copy(VT_MOCK, 4093, a, 299999, true), 0, "write 299999 bytes");
+	is(vt_copy(VT_MOCK, 4093, b, 299999, false), 0, "read them");
+	ok(!memcmp(a, b, 299999), "the same");
+	is(vt_copy(VT_MOCK, 4093, a, 0, true), 0, "no byte");
+	vt_mock(VT_MOCK_PAGES_ARE, VT_PAGE_RO, 40, 1, NULL);
+	vt_mock(VT_MOCK_PAGES_ARE, VT_PAGE_NONE, 60, 1, NULL);
+	is_errno(vt_copy(VT_MOCK, 39 * PAGE, a, 3 * PAGE, true), EPERM, "read-only");
+	is(vt_copy(VT_MOCK, 39 * PAGE, a, 3 * PAGE, false), 0, "but to be read");
+	is_errno(vt_copy(VT_MOCK, 59 * PAGE, a, 3 * PAGE, false), ENOENT, "absent");
+	is_errno(vt_copy(VT_MOCK, -5ull, a, 6, false), EOVERFLOW, "overflow");
+	vt_mock(VT_MOCK_CLOSE, 0, 0, 0, NULL);
+	is_errno(vt_copy(VT_MOCK, 0, a, 6, false), ENODEV, "closed");
+}
+
+static void invalidate(void)
+{
+	struct vt_map a, b, c;
+	struct vt_mock m;
+	struct vt_stat s;
+
+	new_mock();
+	vt_map(VT_MOCK, 0, 100, VT_W, VT_PLAIN0, &a);
+	vt_map(VT_MOCK, 50 * PAGE, 700, VT_R, VT_PLAIN1, &b);
+	vt_map(VT_MOCK, 1000 * PAGE, 100, VT_R, VT_NONE, &c);
+	is(vt_mock(VT_MOCK_UNMAP, 0, 99, 1, &m), 0, "the guest unmaps page 99");
+	is(m.out_pinned, 0, "it is unpinned when that returns");
+	s = vt_stat(VT_MOCK);
+	is(s.out_invalidates, 2, "two maps had it, and were told of");
+	is(s.out_maps, 1, "the third was left alone");
+	is(vt_unmap(VT_MOCK, a.out_id), -ENOENT, "the driver has given them back");
+	is(vt_mock(VT_MOCK_UNMAP, 0, 0, 1000, NULL), 0, "the guest unmaps more");
+	is(vt_stat(VT_MOCK).out_invalidates, 2, "of which nobody needs to know");
+	is(vt_mock(VT_MOCK_UNMAP, 0, 0, ~0ull >> 12, NULL), 0, "the guest unmaps all");
+	mock_is_clean("all gone");
+
+	vt_behave(VT_MOCK, VT_MISUSE, 0);
+	vt_map(VT_MOCK, 0, 100, VT_W, VT_PLAIN0, &a);
+	is(vt_mock(VT_MOCK_UNMAP, 0, 0, 1, NULL), 0, "with a driver that calls back");
+	is(vt_stat(VT_MOCK).out_misused, 0, "which is refused to map and copy there");
+	vt_behave(VT_MOCK, VT_PROMPT, 0);
+	mock_is_clean("misuse");
+
+	vt_behave(VT_MOCK, VT_LATER, 300);
+	vt_map(VT_MOCK, 0, 100, VT_W, VT_PLAIN0, &a);
+	vt_map(VT_MOCK, 0, 100, VT_W, VT_PLAIN0, &a);
+	is(vt_mock(VT_MOCK_UNMAP, 0, 0, 1, NULL), 0, "with a driver that takes 300 ms");
+	mock_is_clean("late");
+	vt_behave(VT_MOCK, VT_PROMPT, 0);
+
+	vt_map(VT_MOCK, 0, 100, VT_W, VT_PLAIN0, &a);
+	vt_map(VT_MOCK, 0, 100, VT_W, VT_PLAIN1, &b);
+	is(vt_revoke(VT_MOCK, VT_PLAIN0), 0, "a device goes");
+	s = vt_stat(VT_MOCK);
+	ok(s.out_maps == 1 && s.out_pages == 100, "its map goes, the other's stays");
+	is(vt_revoke(VT_MOCK, VT_PLAIN1), 0, "the other goes");
+	mock_is_clean("both gone");
+}
+
+/* ---- with VFIO ---- */
+
+static void vfio_pages(void)
+{
+	const unsigned long n = 3000;
+	uint8_t *p = begin(n, true);
+	struct vt_map map, none;
+	struct vt_stat s0 = vt_stat(VT_VFIO0), s1;
+	unsigned long wrong = 0;
+
+	need(!vt_map(VT_VFIO0, AT, n, VT_W, VT_PLAIN0, &map), "3000 pages");
+	s1 = vt_stat(VT_VFIO0);
+	is(s1.out_pins - s0.out_pins, 6, "calls of VFIO");
+	is(map.out_runs, runs_of(p, n), "runs are those of the page table");
+	is(map.out_segments, map.out_runs, "and the segments, for a plain device");
+	for (unsigned long i = 0; i < n; i++) {
+		struct vt_look look = { .poke = 1, .value = ~i };
+
+		wrong += vt_look(VT_VFIO0, map.out_id, i, &look) ||
+			 look.value != i * 0x10001 + 7 ||
+			 *(volatile uint64_t *)(p + i * PAGE) != ~i;
+	}
+	is(wrong, 0, "each page is the guest's page");
+	need(!vt_map(VT_VFIO0, AT + 100 * PAGE, 1000, VT_W, VT_PCI, &none),
+	     "1000 of them behind the IOMMU");
+	is(none.out_segments, 1, "one segment");
+	is(vt_stat(VT_VFIO0).out_pins, s1.out_pins, "no further call");
+	is(vt_unmap(VT_VFIO0, map.out_id), 0, "unmap");
+	is(vt_unmap(VT_VFIO0, none.out_id), 0, "unmap the other");
+	is_empty(VT_VFIO0, "unmapped");
+	end(p, n);
+}
+
+static void vfio_scattered(void)
+{
+	const unsigned long n = 1300;
+	uint8_t *p = memory(2 * n);
+	unsigned long i, wrong = 0;
+	struct vt_map map;
+
+	need(!guest_open(&g, 0, NULL, false), "a guest");
+	for (i = 0; i < n; i++)
+		wrong += !!guest_map(&g, p + 2 * i * PAGE, AT + i * PAGE, PAGE, true);
+	is(wrong, 0, "every second page, mapped by itself");
+	need(!vt_map(VT_VFIO0, AT, n, VT_W, VT_PLAIN0, &map), "all of them");
+	ok(map.out_runs > n / 2, "%llu runs", (unsigned long long)map.out_runs);
+	is(map.out_segments, map.out_runs, "as many segments");
+	is(vt_unmap(VT_VFIO0, map.out_id), 0, "unmap");
+	need(!vt_map(VT_VFIO0, AT, n, VT_W, VT_PCI, &map), "behind the IOMMU");
+	is(map.out_segments, 1, "one segment");
+	is(guest_unmap(&g, AT + 700 * PAGE, PAGE), 0, "the guest unmaps one page");
+	is_empty(VT_VFIO0, "the map is gone");
+	is_errno(vt_map(VT_VFIO0, AT, n, VT_W, VT_PCI, NULL), ENOENT, "cannot be again");
+	is_empty(VT_VFIO0, "undone");
+	end(p, 2 * n);
+}
+
+static void vfio_huge(void)
+{
+	struct vt_map map;
+	uint8_t *p;
+
+	sysfs_write("4", "/proc/sys/vm/nr_hugepages");
+	p = mmap(NULL, 2 * HUGE, PROT_READ | PROT_WRITE, MAP_PRIVATE |
+		 MAP_ANONYMOUS | MAP_HUGETLB | MAP_POPULATE, -1, 0);
+	need(p != MAP_FAILED, "two huge pages");
+	need(!guest_open(&g, 0, NULL, false) && !guest_map(&g, p, AT, 2 * HUGE, true),
+	     "a guest of them");
+	need(!vt_map(VT_VFIO0, AT, HUGE / PAGE, VT_W, VT_PLAIN0, &map), "one of them");
+	is(map.out_runs, 1, "one run");
+	is(map.out_segments, 1, "one segment");
+	is(map.out_longest, HUGE, "of 2 MiB");
+	vt_unmap(VT_VFIO0, map.out_id);
+	need(!vt_map(VT_VFIO0, AT + 3 * PAGE, 1000, VT_W, VT_PLAIN0, &map),
+	     "1000 pages of both, not aligned");
+	is(map.out_runs, runs_of(p + 3 * PAGE, 1000), "runs as by the page table");
+	ok(map.out_runs <= 2, "at most two");
+	is(map.out_segments, map.out_runs, "as many segments");
+	guest_close(&g);
+	is_empty(VT_VFIO0, "closed");
+	munmap(p, 2 * HUGE);
+	sysfs_write("0", "/proc/sys/vm/nr_hugepages");
+}
+
+static void vfio_errors(void)
+{
+	uint8_t *p = begin(1000, false), *hole = memory(8);
+	struct vt_map map;
+	char bytes[64];
+
+	is_errno(vt_map(VT_VFIO0, AT, 10, VT_W, VT_NONE, NULL), EPERM,
+		 "read-only guest memory, for writing");
+	is(vt_map(VT_VFIO0, AT, 10, VT_R, VT_NONE, &map), 0, "for reading");
+	vt_unmap(VT_VFIO0, map.out_id);
+	is_errno(vt_map(VT_VFIO0, AT - PAGE, 10, VT_R, VT_NONE, NULL), ENOENT,
+		 "a page before it");
+	is_errno(vt_map(VT_VFIO0, AT, 1001, VT_R, VT_PLAIN0, NULL), ENOENT,
+		 "a page behind it, after a whole batch");
+	is_errno(vt_map(VT_VFIO0, 0, 1, VT_R, VT_NONE, NULL), ENOENT, "nothing there");
+	is_errno(vt_map(VT_VFIO0, TOP, 2, VT_R, VT_NONE, NULL), EOVERFLOW, "overflow");
+	is_empty(VT_VFIO0, "all undone");
+	need(!guest_map(&g, hole, 0, 8 * PAGE, true), "more memory");
+	munmap(hole + 4 * PAGE, PAGE);
+	is_errno(vt_map(VT_VFIO0, 0, 8, VT_W, VT_NONE, NULL), EFAULT,
+		 "the guest's process unmapped a page of its own");
+	is_empty(VT_VFIO0, "undone");
+	is(vt_copy(VT_VFIO0, AT + 4090, bytes, sizeof(bytes), false), 0, "read");
+	ok(!memcmp(bytes, p + 4090, sizeof(bytes)), "what is there");
+	is_errno(vt_copy(VT_VFIO0, AT + 4090, bytes, 8, true), EPERM, "write");
+	is_errno(vt_copy(VT_VFIO0, 1ull << 40, bytes, 8, false), ENOENT, "read nothing");
+	memset(bytes, 0x5a, sizeof(bytes));
+	is(vt_copy(VT_VFIO0, PAGE - 3, bytes, 8, true), 0, "write elsewhere");
+	ok(!memcmp(hole + PAGE - 3, bytes, 8), "it is there");
+	end(p, 1000);
+	munmap(hole, 4 * PAGE);
+	munmap(hole + 5 * PAGE, 3 * PAGE);
+	is_errno(vt_map(VT_VFIO0, AT, 10, VT_R, VT_NONE, NULL), ENODEV,
+		 "the device is closed");
+}
+
+/* A BAR as a guest's memory: by its sysfs file, and as a buffer that barter lends. */
+static void vfio_bar(void)
+{
+	uint8_t *p = memory(8), *lent;
+	struct vt_map map;
+	struct log log;
+	int fd;
+
+	fixture_open();
+	fd = buf_export1(&mem, BAR, 0, 16 * PAGE);
+	lent = buf_map(fd, 0, 16 * PAGE, PROT_READ | PROT_WRITE);
+	need(fd >= 0 && lent, "a buffer");
+	need(!guest_open(&g, 0, NULL, false), "a guest");
+	need(!guest_map(&g, p, AT, 8 * PAGE, true) &&
+	     !guest_map(&g, lent, AT + 8 * PAGE, 16 * PAGE, true) &&
+	     !guest_map(&g, bar, AT + 64 * PAGE, 16 * PAGE, true),
+	     "whose memory is RAM and, behind it, the buffer; and elsewhere the BAR");
+	log_open(&log);
+	is_errno(vt_map(VT_VFIO0, AT + 8 * PAGE, 16, VT_W, VT_PCI, NULL), EREMOTE,
+		 "the buffer's address");
+	ok(log_wait(&log, "barter-vgpu-test.0", "use the dma-buf", 2000),
+	   "the log says what to use instead");
+	log_close(&log);
+	is_errno(vt_map(VT_VFIO0, AT + 64 * PAGE, 1, VT_R, VT_NONE, NULL), EREMOTE,
+		 "the BAR's address");
+	is_errno(vt_map(VT_VFIO0, AT, 24, VT_R, VT_NONE, NULL), EREMOTE,
+		 "RAM with the buffer behind it");
+	is_errno(vt_map(VT_VFIO0, AT, 25, VT_R, VT_NONE, NULL), ENOENT,
+		 "and nothing behind that");
+	is_empty(VT_VFIO0, "all undone");
+	is(vt_map(VT_VFIO0, AT, 8, VT_W, VT_NONE, &map), 0, "the RAM alone");
+	end(p, 8);
+	is_empty(VT_VFIO0, "closed");
+	munmap(lent, 16 * PAGE);
+	close(fd);
+	fixture_close();
+}
+
+static void vfio_unmap(void)
+{
+	uint8_t *p = begin(1000, true);
+	struct vt_stat s0 = vt_stat(VT_VFIO0);
+
+	for (uint32_t prot = VT_R; prot <= VT_W; prot += 2)
+		for (uint32_t device = VT_NONE; device < VT_DEVICES; device++)
+			if (device != VT_NEAR && vt_map(VT_VFIO0, AT + 8 * PAGE * device,
+							900, prot, device, NULL))
+				ok(false, "a map");
+	is(vt_stat(VT_VFIO0).out_maps, 8, "eight maps of the same memory");
+	is(guest_unmap(&g, AT, 1000 * PAGE), 0, "the guest unmaps it");
+	is_empty(VT_VFIO0, "when that has returned");
+	is(vt_stat(VT_VFIO0).out_invalidates - s0.out_invalidates, 8, "all were told of");
+	is(guest_unmap(&g, AT, 1000 * PAGE), -ERANGE, "there is nothing left");
+	vt_behave(VT_VFIO0, VT_LATER, 200);
+	need(!guest_map(&g, p, AT, 1000 * PAGE, true), "mapped again");
+	need(!vt_map(VT_VFIO0, AT, 1000, VT_W, VT_PCI, NULL), "for a driver that is slow");
+	is(guest_unmap(&g, AT, 1000 * PAGE), 0, "the guest unmaps it");
+	is_empty(VT_VFIO0, "when that has returned");
+	vt_behave(VT_VFIO0, VT_PROMPT, 0);
+	end(p, 1000);
+}
+
+/* ---- what it is charged to ---- */
+
+static long status_kib(const char *field)
+{
+	char line[128];
+	long kib = -1;
+	FILE *f = fopen("/proc/self/status", "re");
+
+	while (f && fgets(line, sizeof(line), f))
+		if (!strncmp(line, field, strlen(field)))
+			kib = atol(line + strlen(field) + 1);
+	if (f)
+		fclose(f);
+	return kib;
+}
+
+static int memlock_child(void *arg)
+{
+	struct rlimit limit = { MIB, MIB };
+	uint8_t *p = memory(512);
+	struct vt_map map;
+
+	(void)arg;
+	if (guest_open(&g, 0, NULL, false) || setrlimit(RLIMIT_MEMLOCK, &limit) ||
+	    setresgid(65534, 65534, 65534) || setresuid(65534, 65534, 65534) ||
+	    guest_map(&g, p, AT, 512 * PAGE, true))
+		return 1;
+	if (vt_map(VT_VFIO0, AT, 100, VT_W, VT_PLAIN0, &map))
+		return 2;
+	if (status_kib("VmLck:") != 400)
+		return 3;
+	if (vt_map(VT_VFIO0, AT, 512, VT_W, VT_PLAIN0, NULL) != -ENOMEM)
+		return 4;
+	if (status_kib("VmLck:") != 400)
+		return 5;
+	if (vt_unmap(VT_VFIO0, map.out_id) || status_kib("VmLck:"))
+		return 6;
+	if (vt_map(VT_VFIO0, AT, 256, VT_W, VT_PLAIN0, NULL) ||
+	    status_kib("VmLck:") != 1024)
+		return 7;
+	return guest_unmap(&g, AT, 512 * PAGE) || status_kib("VmLck:") ? 8 : 0;
+}
+
+static void memlock(void)
+{
+	is(in_child(memlock_child, NULL, 20000), 0,
+	   "pinned pages count against RLIMIT_MEMLOCK, and come back to zero");
+	is_empty(VT_VFIO0, "the guest is gone");
+}
+
+#define CGROUP	"/tmp/cgroup"
+
+static long long charged(void)
+{
+	char text[8192], *at;
+
+	if (sysfs_read(text, sizeof(text), CGROUP "/vgpu/memory.stat") < 0)
+		return -1;
+	at = strstr(text, "\nkernel ");
+	return at ? atoll(at + 8) : -1;
+}
+
+static void charge_all(void)
+{
+	for (uint32_t i = 0; i < 8; i++)
+		vt_map(VT_MOCK, PAGE * (1024 + i), 7000, i & 1 ? VT_W : VT_R,
+		       i & 2 ? VT_PLAIN0 : VT_PLAIN1, NULL);
+}
+
+static int cgroup_child(void *arg)
+{
+	const char *file = CGROUP "/vgpu/cgroup.procs";
+	long long before, with, after;
+	char text[64];
+
+	(void)arg;
+	if (sysfs_put("0", "%s", file))
+		return 1;
+	before = charged();
+	charge_all();
+	with = charged();
+	vt_mock(VT_MOCK_CLOSE, 0, 0, 0, NULL);
+	/* What is charged is told with a delay of up to 2 s. */
+	WAIT_FOR(after, charged(), 0);
+	for (int i = 0; i < 60 && after > before + 128 * 1024; i++) {
+		usleep(100000);
+		after = charged();
+	}
+	diag("charged: %lld before, %lld with maps, %lld after", before, with, after);
+	if (before < 0 || with < before + (long long)MIB)
+		return 2;
+	if (after > before + 128 * 1024)
+		return 3;
+	vt_mock(VT_MOCK_OPEN, 0, 0, 0, NULL);
+	if (sysfs_read(text, sizeof(text), CGROUP "/vgpu/memory.current") < 0)
+		return 4;
+	snprintf(text, sizeof(text), "%lld", atoll(text) + 128 * 1024);
+	if (sysfs_put(text, CGROUP "/vgpu/memory.max"))
+		return 5;
+	for (uint32_t i = 0; i < 8; i++)
+		if (vt_map(VT_MOCK, PAGE * (1024 + i), 7000, VT_R, VT_PLAIN0, NULL) ==
+		    -ENOMEM)
+			return 0;
+	return 6;
+}
+
+static void cgroup(void)
+{
+	mkdir(CGROUP, 0755);
+	need(!mount("cgroup2", CGROUP, "cgroup2", 0, NULL), "cgroup2");
+	sysfs_put("+memory", CGROUP "/cgroup.subtree_control");
+	need(!mkdir(CGROUP "/vgpu", 0755), "a cgroup");
+	new_mock();
+	is(in_child(cgroup_child, NULL, 40000), 0,
+	   "memory is charged to the cgroup, uncharged, and limited: ENOMEM, nobody killed");
+	vt_mock(VT_MOCK_CLOSE, 0, 0, 0, NULL);
+	mock_is_clean("closed");
+	is(rmdir(CGROUP "/vgpu"), 0, "the cgroup goes");
+	umount2(CGROUP, MNT_DETACH);
+}
+
+static int killed_child(void *arg)
+{
+	uint8_t *p = begin(2000, true);
+
+	vt_map(VT_VFIO0, AT, 2000, VT_W, VT_PCI, NULL);
+	vt_map(VT_VFIO0, AT, 1000, VT_W, VT_PLAIN0, NULL);
+	(void)p;
+	*(volatile char *)arg = 1;
+	pause();
+	return 0;
+}
+
+static void killed(void)
+{
+	volatile char *ready = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
+				    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	bool came;
+	pid_t pid;
+
+	for (int round = 0; round < 5; round++) {
+		*ready = 0;
+		pid = spawn(killed_child, (void *)ready);
+		WAIT_FOR(came, *ready, 10000);
+		is(came && vt_stat(VT_VFIO0).out_maps == 2, 1, "a guest with two maps");
+		kill(pid, SIGKILL);
+		reap(pid, 10000);
+		is_empty(VT_VFIO0, "it is killed");
+	}
+}
+
+/* The same calls, with iommufd behind VFIO. */
+static void iommufd(void)
+{
+	uint8_t *p = memory(2000);
+	struct vt_map a, b;
+	char bytes[64];
+
+	if (access("/dev/iommu", F_OK)) {
+		skip("no iommufd", "guest memory by iommufd");
+		munmap(p, 2000 * PAGE);
+		return;
+	}
+	need(!guest_open(&g, 0, NULL, true), "a guest in iommufd");
+	need(!guest_map(&g, p, AT / 4, 1000 * PAGE, true) &&
+	     !guest_map(&g, p + 1000 * PAGE, AT / 4 + 1000 * PAGE, 1000 * PAGE, false),
+	     "its memory, half of it read-only");
+	need(!vt_map(VT_VFIO0, AT / 4, 2000, VT_R, VT_PLAIN0, &a), "all, for reading");
+	is(a.out_runs, runs_of(p, 2000), "runs are those of the page table");
+	need(!vt_map(VT_VFIO0, AT / 4 + 7 * PAGE, 900, VT_W, VT_PCI, &b), "for writing");
+	is(b.out_segments, 1, "one segment");
+	is_errno(vt_map(VT_VFIO0, AT / 4 + 500 * PAGE, 600, VT_W, VT_NONE, NULL), EPERM,
+		 "read-only");
+	is_errno(vt_map(VT_VFIO0, AT / 4, 2001, VT_R, VT_NONE, NULL), ENOENT, "unmapped");
+	is(vt_copy(VT_VFIO0, AT / 4 + 5, bytes, 64, false), 0, "read");
+	ok(!memcmp(bytes, p + 5, 64), "what is there");
+	is_errno(vt_copy(VT_VFIO0, 1, bytes, 8, false), ENOENT, "read nothing");
+	is(vt_unmap(VT_VFIO0, b.out_id), 0, "unmap");
+	is(guest_unmap(&g, AT / 4 + 1000 * PAGE, 1000 * PAGE), 0, "the guest unmaps half");
+	is_empty(VT_VFIO0, "the map is gone");
+	is(vt_map(VT_VFIO0, AT / 4, 1000, VT_W, VT_PCI, NULL), 0, "the other half");
+	guest_close(&g);
+	is_empty(VT_VFIO0, "closed");
+	munmap(p, 2000 * PAGE);
+}
+
+int main(void)
+{
+	int fd = vt_open();
+
+	if (vt_segments(0xffffffff, 0xffffffff))
+		tap_bail("the devices");
+	CASE(sizes);
+	CASE(cache);
+	CASE(overlap);
+	CASE(many);
+	CASE(refused);
+	CASE(limits);
+	CASE(dirty);
+	CASE(segments);
+	CASE(copies);
+	CASE(invalidate);
+	CASE(vfio_pages);
+	CASE(vfio_scattered);
+	CASE(vfio_huge);
+	CASE(vfio_errors);
+	CASE(vfio_bar);
+	CASE(vfio_unmap);
+	CASE(memlock);
+	CASE(cgroup);
+	CASE(killed);
+	CASE(iommufd);
+	close(fd);
+	return tap_done();
+}

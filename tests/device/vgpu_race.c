@@ -1,0 +1,566 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Copyright (c) 2026 the barter developers
+ *
+ * Guest memory for drivers of vGPUs, when several things happen at once: first one
+ * pair after the other, held where they meet, then all of them by chance. A guest's
+ * unmap may return only when nothing of the range is pinned; what single calls may say
+ * is what they document; the kernel judges the rest.
+ */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "lib/access.h"
+#include "lib/buf.h"
+#include "lib/proc.h"
+#include "lib/tap.h"
+#include "lib/vgpu.h"
+
+#define AT		(1ull << 30)
+#define GUEST_PAGES	2048
+#define HALF		(GUEST_PAGES / 2 * PAGE)
+/* Four threads: the kernel's DMA debugging bears with eight maps of a page. */
+#define MOST		2
+#define SPACES		"/sys/kernel/debug/barter-vgpu/spaces"
+
+static struct guest g;
+static uint8_t *ram;
+
+/* ---- a call in a thread of its own ---- */
+
+struct job {
+	pthread_t thread;
+	int (*fn)(struct job *job);
+	uint32_t space, device, prot;
+	uint64_t first, npages;
+	struct vt_map map;
+	int ret;
+	volatile bool done;
+};
+
+static void *run(void *arg)
+{
+	struct job *job = arg;
+
+	job->ret = job->fn(job);
+	job->done = true;
+	return NULL;
+}
+
+static void start(struct job *job, int (*fn)(struct job *job))
+{
+	job->fn = fn;
+	job->done = false;
+	if (pthread_create(&job->thread, NULL, run, job))
+		tap_bail("no thread");
+}
+
+/* Wait for its end; its answer, or -ETIMEDOUT. */
+static int finish(struct job *job, int ms)
+{
+	bool done;
+
+	WAIT_FOR(done, job->done, ms);
+	if (!done)
+		return -ETIMEDOUT;
+	pthread_join(job->thread, NULL);
+	return job->ret;
+}
+
+/* Has it come back although it had no reason to? */
+static bool still_waits(struct job *job)
+{
+	usleep(100000);
+	return !job->done;
+}
+
+static int do_map(struct job *job)
+{
+	return vt_map(job->space, job->first * PAGE, job->npages, job->prot,
+		      job->device, &job->map);
+}
+
+static int do_mock_unmap(struct job *job)
+{
+	return vt_mock(VT_MOCK_UNMAP, 0, job->first, job->npages, NULL);
+}
+
+static int do_close(struct job *job)
+{
+	(void)job;
+	return vt_mock(VT_MOCK_CLOSE, 0, 0, 0, NULL);
+}
+
+static int do_revoke(struct job *job)
+{
+	return vt_revoke(VT_MOCK, job->device);
+}
+
+static int do_guest_unmap(struct job *job)
+{
+	return guest_unmap(&g, AT + job->first * PAGE, job->npages * PAGE);
+}
+
+static int do_open_other(struct job *job)
+{
+	struct guest other;
+	int ret = guest_open(&other, 1, &g, false);
+
+	(void)job;
+	if (!ret)
+		guest_close(&other);
+	return ret;
+}
+
+static bool waits_in_pin(uint64_t nr)
+{
+	struct vt_mock m;
+
+	return !vt_mock(VT_MOCK_ANY, 1, 0, 1, &m) && m.out_waiting == nr;
+}
+
+/* ---- pairs that meet in the middle of a pin ---- */
+
+static void new_mock(void)
+{
+	int ret = vt_mock(VT_MOCK_NEW, 0, 0, 0, NULL);
+
+	if (ret)
+		tap_bail("a mock guest: %s", strerror(-ret));
+}
+
+static void is_clean(const char *when)
+{
+	struct vt_stat s = vt_stat(VT_MOCK);
+	struct vt_mock m;
+
+	vt_mock(VT_MOCK_LET, 0, 0, VT_MOCK_PAGES, &m);
+	ok(!m.out_pinned && !m.out_wrong && !s.out_pages && !s.out_maps &&
+	   !s.out_batches, "%s: every pin is undone, once", when);
+}
+
+/* A map of 600 pages for @device whose first pin is made and does not come back. */
+static bool hold(struct job *job, uint32_t device)
+{
+	bool waits;
+
+	new_mock();
+	vt_mock(VT_MOCK_HOLD, 0, 0, 0, NULL);
+	*job = (struct job){
+		.space = VT_MOCK, .npages = 600, .prot = VT_W, .device = device,
+	};
+	start(job, do_map);
+	WAIT_FOR(waits, waits_in_pin(1), 5000);
+	return ok(waits, "a map is about to pin its first batch");
+}
+
+static void let(void)
+{
+	vt_mock(VT_MOCK_LET, 0, 0, 0, NULL);
+}
+
+static void pin_and_unmap(void)
+{
+	struct job map, unmap = { .first = 511, .npages = 1 };
+
+	need(hold(&map, VT_PLAIN0), "held");
+	start(&unmap, do_mock_unmap);
+	ok(still_waits(&unmap), "the guest unmaps what is being pinned, and waits");
+	let();
+	is_errno(finish(&map, 5000), EAGAIN, "the map fails");
+	is(finish(&unmap, 5000), 0, "the unmap finds nothing pinned");
+	is_clean("after");
+
+	need(hold(&map, VT_PLAIN0), "held");
+	unmap.first = 599;
+	start(&unmap, do_mock_unmap);
+	is(finish(&unmap, 5000), 0, "the guest unmaps what is not pinned yet");
+	let();
+	is_errno(finish(&map, 5000), EAGAIN, "the map fails");
+	is_clean("after");
+
+	need(hold(&map, VT_PLAIN0), "held");
+	unmap.first = 600;
+	start(&unmap, do_mock_unmap);
+	is(finish(&unmap, 5000), 0, "the guest unmaps what is next to it");
+	let();
+	is(finish(&map, 5000), 0, "the map is made");
+	vt_unmap(VT_MOCK, map.map.out_id);
+	is_clean("after");
+}
+
+static void pin_and_close(void)
+{
+	struct job map, other = { .device = VT_PLAIN1 };
+	int ret;
+
+	need(hold(&map, VT_PLAIN0), "held");
+	start(&other, do_close);
+	ok(still_waits(&other), "the space is closed, which waits");
+	let();
+	ret = finish(&map, 5000);
+	ok(ret == -EAGAIN || ret == -ENODEV, "the map fails (%d)", ret);
+	is(finish(&other, 5000), 0, "closed");
+	is_clean("after");
+
+	need(hold(&map, VT_PLAIN1), "held");
+	start(&other, do_revoke);
+	ok(still_waits(&other), "its device goes, which waits");
+	let();
+	is_errno(finish(&map, 5000), EAGAIN, "the map fails");
+	is(finish(&other, 5000), 0, "gone");
+	is_clean("after");
+}
+
+static void pin_and_pin(void)
+{
+	struct job a, b, c;
+	struct vt_stat s;
+
+	need(hold(&a, VT_PLAIN0), "held");
+	b = a;
+	c = a;
+	c.first = 100;
+	start(&b, do_map);
+	start(&c, do_map);
+	ok(still_waits(&b) && still_waits(&c), "the same, and one that overlaps: both wait");
+	let();
+	ok(!finish(&a, 5000) && !finish(&b, 5000) && !finish(&c, 5000), "all are made");
+	is(a.map.out_id, b.map.out_id, "two of them are one");
+	s = vt_stat(VT_MOCK);
+	is(s.out_pages, 700, "each page is pinned once");
+	is(s.out_maps, 2, "two maps");
+	vt_unmap(VT_MOCK, a.map.out_id);
+	vt_unmap(VT_MOCK, b.map.out_id);
+	vt_unmap(VT_MOCK, c.map.out_id);
+	is_clean("after");
+}
+
+static int map_child(void *arg)
+{
+	return vt_map(VT_MOCK, 0, *(uint64_t *)arg, VT_W, VT_NONE, NULL) ? 1 : 0;
+}
+
+static void killed(void)
+{
+	uint64_t npages = 700;
+	struct job map;
+	bool waits;
+	pid_t pid;
+
+	need(hold(&map, VT_PLAIN0), "held");
+	pid = spawn(map_child, &npages);
+	WAIT_FOR(waits, sleeps_in(pid, "barter_vgpu_map"), 5000);
+	ok(waits, "a second program waits for the first one's pin");
+	kill(pid, SIGKILL);
+	is(reap(pid, 5000), SIGKILL, "and can be killed");
+	let();
+	is(finish(&map, 5000), 0, "the first one's map is made");
+	vt_unmap(VT_MOCK, map.map.out_id);
+	is_clean("after");
+
+	new_mock();
+	vt_mock(VT_MOCK_HOLD, 0, 0, 0, NULL);
+	npages = 8000;
+	pid = spawn(map_child, &npages);
+	WAIT_FOR(waits, waits_in_pin(1), 5000);
+	ok(waits, "a program pins its first batch of 16");
+	kill(pid, SIGKILL);
+	let();
+	is(reap(pid, 5000), SIGKILL, "it is killed");
+	is(vt_stat(VT_MOCK).out_pins, 1, "and pins no other");
+	is_clean("after");
+}
+
+/* ---- a driver that does not answer, a lock that is taken ---- */
+
+static void begin(bool iommufd)
+{
+	int ret = guest_open(&g, 0, NULL, iommufd);
+
+	/* In halves, as it unmaps them. */
+	for (uint64_t at = 0; !ret && at < 2 * HALF; at += HALF)
+		ret = guest_map(&g, ram + at, AT + at, HALF, true);
+	if (ret)
+		tap_bail("a guest: %s", strerror(-ret));
+}
+
+static void is_empty(const char *when)
+{
+	struct vt_stat s = vt_stat(VT_VFIO0);
+
+	ok(!s.out_pages && !s.out_maps && !s.out_batches && !s.out_owed,
+	   "%s: no page pinned, no map", when);
+}
+
+static void stuck(void)
+{
+	struct job unmap = { .npages = GUEST_PAGES };
+	struct vt_map map;
+	struct log log;
+	bool told;
+
+	begin(false);
+	need(!vt_map(VT_VFIO0, AT, 100, VT_W, VT_PLAIN0, &map), "a map");
+	need(!vt_map(VT_VFIO0, AT + PAGE, 200, VT_W, VT_PCI, NULL), "another");
+	vt_behave(VT_VFIO0, VT_STUCK, 0);
+	log_open(&log);
+	start(&unmap, do_guest_unmap);
+	WAIT_FOR(told, vt_stat(VT_VFIO0).out_owed == 2, 5000);
+	ok(told, "the driver is told of both, and does not answer");
+	is_errno(vt_map(VT_VFIO0, AT + 500 * PAGE, 1, VT_W, VT_NONE, NULL), EAGAIN,
+		 "what is being unmapped cannot be mapped");
+	ok(file_has(SPACES, "revoked device barter-vgpu-dma"), "debugfs shows them");
+	ok(log_wait(&log, "driver barter_test_vgpu has not let go of 2 maps",
+		    "barter-vgpu-test.0", 15000), "the log names driver and device");
+	ok(!unmap.done, "and the guest's unmap waits");
+	is(vt_stat(VT_VFIO0).out_pages, 201, "everything is still pinned");
+	vt_letgo(VT_VFIO0);
+	is(finish(&unmap, 5000), 0, "the driver lets go: the unmap returns");
+	is_empty("then");
+	log_close(&log);
+	guest_close(&g);
+}
+
+/*
+ * Type 1 takes the lock that unpinning needs, and then the one that it calls drivers
+ * with, when another device of the container is opened; and unmaps the other way.
+ */
+static void opened_meanwhile(void)
+{
+	struct job unmap = { .npages = GUEST_PAGES }, other = { .space = 0 };
+	bool told;
+
+	begin(false);
+	need(!vt_map(VT_VFIO0, AT, 1000, VT_W, VT_PLAIN0, NULL), "a map");
+	vt_behave(VT_VFIO0, VT_STUCK, 0);
+	start(&unmap, do_guest_unmap);
+	WAIT_FOR(told, vt_stat(VT_VFIO0).out_owed == 1, 5000);
+	ok(told, "the driver is told");
+	start(&other, do_open_other);
+	ok(still_waits(&other), "a second device is opened, which waits for that");
+	vt_letgo(VT_VFIO0);
+	is(finish(&unmap, 20000), 0, "the driver lets go: the unmap returns");
+	is(finish(&other, 20000), 0, "the second device is open");
+	is_empty("then");
+	guest_close(&g);
+}
+
+/* ---- all at once ---- */
+
+static int64_t until;
+static volatile unsigned long made, failed, unmapped;
+static volatile int wrong;
+
+static bool goes_on(void)
+{
+	return now_ms() < until && !wrong;
+}
+
+static unsigned int dice(unsigned int *seed, unsigned int sides)
+{
+	return (unsigned int)rand_r(seed) % sides;
+}
+
+static bool may_say(int ret)
+{
+	return !ret || ret == -EAGAIN || ret == -ENOENT || ret == -ENODEV ||
+		ret == -EPERM;
+}
+
+/* Maps and unmaps, one or many. */
+static int storm_maps(struct job *job)
+{
+	unsigned int seed = (unsigned int)job->first, nr = 0;
+	uint32_t ids[MOST];
+
+	while (goes_on()) {
+		static const uint32_t devices[] = {
+			VT_NONE, VT_PLAIN0, VT_PLAIN1, VT_PCI,
+		};
+		uint64_t first = dice(&seed, GUEST_PAGES - 1);
+		uint64_t n = 1 + dice(&seed, dice(&seed, 4) ? 16 : 900);
+		struct vt_map map;
+		int ret;
+
+		n = first + n > GUEST_PAGES ? GUEST_PAGES - first : n;
+		if (dice(&seed, 3) == 0)
+			first = 0, n = 64;
+		ret = vt_map(job->space, job->map.iova + first * PAGE, n,
+			     dice(&seed, 2) ? VT_W : VT_R, devices[dice(&seed, 4)], &map);
+		if (!may_say(ret))
+			wrong = ret;
+		if (ret) {
+			__sync_fetch_and_add(&failed, 1);
+		} else {
+			__sync_fetch_and_add(&made, 1);
+			ids[nr++] = map.out_id;
+		}
+		if (nr == MOST || (nr && dice(&seed, 3) == 0)) {
+			if (dice(&seed, 2)) {
+				vt_unmap_many(job->space, ids, nr);
+				nr = 0;
+			} else {
+				vt_unmap(job->space, ids[--nr]);
+			}
+		}
+	}
+	vt_unmap_many(job->space, ids, nr);
+	return 0;
+}
+
+/* The mock guest takes pages away, and looks whether they are unpinned. */
+static int storm_mock_guest(struct job *job)
+{
+	unsigned int seed = (unsigned int)job->first;
+
+	while (goes_on()) {
+		uint64_t first = dice(&seed, GUEST_PAGES), n = 1 + dice(&seed, 300);
+		int ret;
+
+		vt_mock(VT_MOCK_PAGES_ARE, VT_PAGE_NONE, first, n, NULL);
+		ret = vt_mock(VT_MOCK_UNMAP, 0, first, n, NULL);
+		if (ret)
+			wrong = ret;
+		vt_mock(VT_MOCK_PAGES_ARE, VT_PAGE_RW, first, n, NULL);
+		unmapped++;
+		if (dice(&seed, 20) == 0)
+			vt_revoke(VT_MOCK, VT_PLAIN0 + dice(&seed, 2));
+		if (dice(&seed, 50) == 0) {
+			vt_mock(VT_MOCK_CLOSE, 0, 0, 0, NULL);
+			vt_mock(VT_MOCK_OPEN, 0, 0, 0, NULL);
+		}
+	}
+	return 0;
+}
+
+/* A real one, in halves; whether pages are unpinned is VFIO's to see. */
+static int storm_guest(struct job *job)
+{
+	unsigned int seed = (unsigned int)job->first;
+
+	while (goes_on()) {
+		uint64_t at = dice(&seed, 2) * HALF;
+		int ret = guest_unmap(&g, job->map.iova + at, HALF);
+
+		if (!ret)
+			ret = guest_map(&g, ram + at, job->map.iova + at, HALF, true);
+		if (ret)
+			wrong = ret;
+		unmapped++;
+	}
+	return 0;
+}
+
+/* A second device in the container comes and goes. */
+static int storm_other(struct job *job)
+{
+	while (goes_on()) {
+		int ret = do_open_other(job);
+
+		if (ret)
+			wrong = ret;
+		usleep(3000);
+	}
+	return 0;
+}
+
+static int storm_driver(struct job *job)
+{
+	static const uint32_t manners[] = { VT_PROMPT, VT_LATER, VT_PROMPT, VT_MISUSE };
+
+	for (unsigned int i = 0; goes_on(); i++) {
+		vt_behave(job->space, manners[i % 4], 2);
+		usleep(20000);
+	}
+	vt_behave(job->space, VT_PROMPT, 0);
+	return 0;
+}
+
+static void storm(uint32_t space, uint64_t at, int (*guest)(struct job *),
+		  int (*other)(struct job *))
+{
+	struct job jobs[7];
+	unsigned int nr = 0;
+	bool ended = true;
+
+	made = failed = unmapped = 0;
+	wrong = 0;
+	until = now_ms() + 4000;
+	for (unsigned int i = 0; i < 7; i++)
+		jobs[i] = (struct job){
+			.space = space, .first = i + 1, .map.iova = at,
+		};
+	for (unsigned int i = 0; i < 4; i++)
+		start(&jobs[nr++], storm_maps);
+	start(&jobs[nr++], guest);
+	start(&jobs[nr++], storm_driver);
+	if (other)
+		start(&jobs[nr++], other);
+	for (unsigned int i = 0; i < nr; i++)
+		ended = finish(&jobs[i], 60000) != -ETIMEDOUT && ended;
+	ok(ended, "all come to an end");
+	is(wrong, 0, "nobody saw what may not be");
+	vt_letgo(space);
+	ok(made > 20 && unmapped > 20, "%lu maps, %lu that could not be, %lu unmaps",
+	   made, failed, unmapped);
+	is(vt_stat(space).out_misused, 0, "nobody mapped in an invalidate");
+}
+
+static void storm_mock(void)
+{
+	new_mock();
+	storm(VT_MOCK, 0, storm_mock_guest, NULL);
+	is_clean("after");
+	new_mock();
+	vt_mock(VT_MOCK_ANY, 0, 0, 0, NULL);
+	storm(VT_MOCK, 0, storm_mock_guest, NULL);
+	is_clean("after, with a backend that unpins what it pinned");
+}
+
+static void storm_vfio(void)
+{
+	begin(false);
+	storm(VT_VFIO0, AT, storm_guest, storm_other);
+	is_empty("after");
+	guest_close(&g);
+}
+
+static void storm_iommufd(void)
+{
+	if (access("/dev/iommu", F_OK)) {
+		skip("no iommufd", "all at once, with iommufd");
+		return;
+	}
+	begin(true);
+	storm(VT_VFIO0, AT, storm_guest, NULL);
+	is_empty("after");
+	guest_close(&g);
+}
+
+int main(void)
+{
+	int fd = vt_open();
+
+	if (vt_segments(0xffffffff, 0xffffffff))
+		tap_bail("the devices");
+	ram = mmap(NULL, GUEST_PAGES * PAGE, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	CASE(pin_and_unmap);
+	CASE(pin_and_close);
+	CASE(pin_and_pin);
+	CASE(killed);
+	CASE(stuck);
+	CASE(opened_meanwhile);
+	CASE(storm_mock);
+	CASE(storm_vfio);
+	CASE(storm_iommufd);
+	close(fd);
+	return tap_done();
+}
