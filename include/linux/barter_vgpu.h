@@ -87,8 +87,10 @@ struct vfio_device;
  *	May sleep. VFIO's locks are held: it calls nothing of VFIO and neither
  *	barter_vgpu_map(), barter_vgpu_read(), barter_vgpu_write(), barter_vgpu_close()
  *	nor barter_vgpu_revoke_device() (-EDEADLK, or a warning), nor does it wait for
- *	a thread that does. barter_vgpu_unmap() of any map of this space is fine. It
- *	does not wait for user space.
+ *	a thread that does, or that is in barter_vgpu_unmap(). barter_vgpu_unmap() of
+ *	any map of this space is fine. It does not wait for user space. A thread
+ *	that keeps a reference which invalidate does not give back, and maps or
+ *	copies meanwhile, may cost the guest some seconds.
  *
  *	May come for a map that barter_vgpu_map() has given to a thread of the driver
  *	that has not noted it yet: see barter_vgpu_valid(). May come for a map of
@@ -116,6 +118,9 @@ struct barter_vgpu_ops {
  * @dirty: may be NULL. @npages pages from @iova on were writable for a device or for
  *	the CPU until now; called before they are unpinned, once for each map with
  *	BARTER_VGPU_WRITE, and for no other
+ * @asks_again: may be NULL, which means no: is barter_vgpu_dma_unmap() called again, ten
+ *	times at least, if it returns with pages still pinned? It then does so where its
+ *	caller's locks keep @unpin, @pin or @rw from their end. Else it never does.
  * @unpin_any: may be NULL, which means no: may ranges that were pinned by several
  *	calls, next to each other, be unpinned by one, of up to BARTER_VGPU_BATCH pages
  *
@@ -129,6 +134,7 @@ struct barter_vgpu_backend {
 	void (*unpin)(void *data, u64 iova, unsigned int npages);
 	int (*rw)(void *data, u64 iova, void *buffer, size_t length, bool write);
 	void (*dirty)(void *data, u64 iova, unsigned long npages);
+	bool (*asks_again)(void *data);
 	bool (*unpin_any)(void *data);
 };
 
@@ -144,7 +150,8 @@ extern const struct barter_vgpu_backend barter_vgpu_vfio;
  * @data: handed to the backend: the vfio_device. The space takes no reference to it.
  * @max_pages: pinned pages at most, at most BARTER_VGPU_MOST_PAGES; 0 for
  *	BARTER_VGPU_DEFAULT_PAGES. A page counts once for all maps that share its
- *	pin: once for those that may write, once for those that may not.
+ *	pin: once for those that may write, once for those that may not. The pages
+ *	of all maps in sum are eight times that at most.
  * @max_maps: maps at most, at most BARTER_VGPU_MOST_MAPS; 0 for BARTER_VGPU_DEFAULT_MAPS
  */
 struct barter_vgpu_config {
@@ -239,10 +246,10 @@ void barter_vgpu_close(struct barter_vgpu_space *space);
  * Waits for the driver as long as it takes, and names it in the log after 10 s
  * and then each minute.
  *
- * Should VFIO itself be busy, in a way that only the return of this call resolves (an
- * inversion of locks in type 1 when another device is opened in the container
- * meanwhile), then this returns after a second with the device's mappings undone but
- * pages still to be unpinned: VFIO sees that and calls again.
+ * Type 1 has an inversion of locks here that only the return of this call resolves: who
+ * opens another device of the container, or unmaps something else there, keeps
+ * whoever pins, unpins or copies from the end of it. Only if that goes on for a second
+ * this returns early, to be called again: VFIO sees what is still pinned.
  */
 void barter_vgpu_dma_unmap(struct barter_vgpu_space *space, u64 iova, u64 length);
 
@@ -289,7 +296,7 @@ void barter_vgpu_revoke_device(struct barter_vgpu_space *space,
  *	which the guest knows nothing;
  * -EAGAIN: the guest unmapped some of it meanwhile, or the space was closed;
  * -EINTR: a fatal signal;
- * -EACCES: a VFIO container of type 1 version 1, which cannot pin;
+ * -EACCES: a VFIO container of type 1 version 1, or of none, which cannot pin;
  * -EBUSY: the guest's addresses are being replaced (VFIO_DMA_UNMAP_FLAG_VADDR);
  * -ENOMEM: out of memory, over RLIMIT_MEMLOCK or over the cgroup's limit;
  * -EIO: the DMA API would not map it.
@@ -304,8 +311,8 @@ int barter_vgpu_map(struct barter_vgpu_space *space, u64 iova, unsigned long npa
  *
  * The last one undoes it: the device's mapping first, then the pins that no other
  * map shares. Pages are unpinned in the batches that they were pinned in. When this
- * returns it is all done, except within invalidate, where the pages are unpinned
- * right afterwards, by a worker. The device must have stopped. Outside of invalidate
+ * returns it is all done; except while the guest unmaps something, within invalidate
+ * too: then a worker unpins the pages right afterwards. The device must have stopped. Outside of invalidate
  * no lock is held that invalidate takes: collect under the lock, unmap after it.
  */
 void barter_vgpu_unmap(struct barter_vgpu_map *map);

@@ -12,7 +12,7 @@
 #include <linux/dma-direct.h>
 #include <linux/dma-map-ops.h>
 #include <linux/dma-mapping.h>
-#include <linux/iommu.h>
+#include <linux/iommu-dma.h>
 #include <linux/slab.h>
 #include <linux/swiotlb.h>
 
@@ -25,40 +25,32 @@
  */
 #define VGPU_DMA_ATTRS	DMA_ATTR_SKIP_CPU_SYNC
 
-/* Does the IOMMU give the device addresses of its own? */
-static bool vgpu_is_translated(struct device *dev)
-{
-	struct iommu_domain *domain = iommu_get_domain_for_dev(dev);
-
-	return domain && domain->type != IOMMU_DOMAIN_IDENTITY;
-}
-
 /* Can the device be given the addresses of a run as they are? */
 static bool vgpu_reaches(struct device *dev, unsigned long pfn,
 			 unsigned long npages)
 {
-	phys_addr_t last = PFN_PHYS((phys_addr_t)pfn + npages) - 1;
+	dma_addr_t first = phys_to_dma(dev, PFN_PHYS((phys_addr_t)pfn));
+	dma_addr_t last = phys_to_dma(dev, PFN_PHYS((phys_addr_t)pfn + npages) - 1);
 	u64 limit = min_not_zero(dma_get_mask(dev), dev->bus_dma_limit);
 
-	return phys_to_dma(dev, last) <= limit;
+	return first != DMA_MAPPING_ERROR && last != DMA_MAPPING_ERROR &&
+	       last <= limit;
 }
 
 /*
- * How many pages of a run one entry takes. Where the device gets the addresses as they
- * are, nobody but us sees to its boundary.
+ * How many pages of a run one entry takes. No entry crosses the device's boundary: with
+ * physical addresses nobody else sees to that, and the IOMMU's code, whose addresses begin
+ * on a boundary where that matters, would fill an entry up to it with what lies behind it.
  */
-static unsigned long vgpu_part(struct device *dev, bool direct, unsigned long pfn,
-			       unsigned long npages)
+static unsigned long vgpu_part(struct device *dev, bool direct, u64 offset,
+			       unsigned long pfn, unsigned long npages)
 {
 	unsigned long most = dma_get_max_seg_size(dev) >> PAGE_SHIFT;
+	u64 boundary = dma_get_seg_boundary(dev) | ~PAGE_MASK;
+	u64 at = direct ? phys_to_dma(dev, PFN_PHYS((phys_addr_t)pfn)) : offset;
 
-	if (direct) {
-		u64 boundary = dma_get_seg_boundary(dev) | ~PAGE_MASK;
-		u64 address = phys_to_dma(dev, PFN_PHYS((phys_addr_t)pfn));
-		u64 room = ((boundary - (address & boundary)) >> PAGE_SHIFT) + 1;
-
-		npages = min_t(u64, npages, room);
-	}
+	npages = min_t(u64, npages,
+		       ((boundary - (at & boundary)) >> PAGE_SHIFT) + 1);
 	return clamp(npages, 1UL, max(most, 1UL));
 }
 
@@ -68,16 +60,19 @@ static int vgpu_count(struct barter_vgpu_map *map, bool direct)
 	struct device *dev = map->dma_dev;
 	struct vgpu_cursor cursor;
 	unsigned long npages, pfn, part, nents = 0;
+	u64 offset = 0;
 
 	if (!dev->dma_mask || !*dev->dma_mask || !dev_is_dma_coherent(dev) ||
-	    (direct && is_swiotlb_force_bounce(dev)))
+	    (direct && (get_dma_ops(dev) || is_swiotlb_force_bounce(dev))))
 		return -ENXIO;
 	vgpu_seek(map, 0, &cursor);
 	while ((npages = vgpu_next(map, &cursor, &pfn))) {
 		if (direct && !vgpu_reaches(dev, pfn, npages))
 			return -ENXIO;
-		for (; npages; npages -= part, pfn += part, nents++)
-			part = vgpu_part(dev, direct, pfn, npages);
+		for (; npages; npages -= part, pfn += part, nents++) {
+			part = vgpu_part(dev, direct, offset, pfn, npages);
+			offset += (u64)part << PAGE_SHIFT;
+		}
 	}
 	return nents;
 }
@@ -87,11 +82,13 @@ static void vgpu_fill(struct barter_vgpu_map *map, bool direct)
 	struct scatterlist *sg = map->sgt.sgl;
 	struct vgpu_cursor cursor;
 	unsigned long npages, pfn, part;
+	u64 offset = 0;
 
 	vgpu_seek(map, 0, &cursor);
 	while ((npages = vgpu_next(map, &cursor, &pfn))) {
 		for (; npages; npages -= part, pfn += part) {
-			part = vgpu_part(map->dma_dev, direct, pfn, npages);
+			part = vgpu_part(map->dma_dev, direct, offset, pfn, npages);
+			offset += (u64)part << PAGE_SHIFT;
 			sg_set_page(sg, pfn_to_page(pfn), part << PAGE_SHIFT, 0);
 			sg = sg_next(sg);
 		}
@@ -104,7 +101,7 @@ static enum dma_data_direction vgpu_direction(const struct barter_vgpu_map *map)
 }
 
 /* A flat copy of the addresses, to be searched. */
-static int vgpu_segments(struct barter_vgpu_map *map)
+static int vgpu_segments(struct barter_vgpu_map *map, bool direct)
 {
 	struct barter_vgpu_segment *segment;
 	struct scatterlist *sg;
@@ -117,6 +114,9 @@ static int vgpu_segments(struct barter_vgpu_map *map)
 	map->segments = segment;
 	map->nr_segments = map->sgt.nents;
 	for_each_sgtable_dma_sg(&map->sgt, sg, i) {
+		/* A bounce buffer after all. */
+		if (direct && dma_need_sync(map->dma_dev, sg_dma_address(sg)))
+			goto err_free;
 		segment->address = sg_dma_address(sg);
 		segment->length = sg_dma_len(sg);
 		segment->offset = offset;
@@ -124,6 +124,12 @@ static int vgpu_segments(struct barter_vgpu_map *map)
 		segment++;
 	}
 	return 0;
+
+err_free:
+	kvfree(map->segments);
+	map->segments = NULL;
+	map->nr_segments = 0;
+	return -ENXIO;
 }
 
 /**
@@ -135,7 +141,7 @@ static int vgpu_segments(struct barter_vgpu_map *map)
 int vgpu_dma_map(struct barter_vgpu_map *map)
 {
 	struct device *dev = map->dma_dev;
-	bool direct = !vgpu_is_translated(dev);
+	bool direct = !use_dma_iommu(dev);
 	int ret, nents;
 
 	nents = vgpu_count(map, direct);
@@ -151,7 +157,7 @@ int vgpu_dma_map(struct barter_vgpu_map *map)
 		ret = ret == -ENOMEM ? ret : -EIO;
 		goto err_table;
 	}
-	ret = vgpu_segments(map);
+	ret = vgpu_segments(map, direct);
 	if (ret)
 		goto err_unmap;
 	return 0;

@@ -12,10 +12,13 @@
  *
  * The guest's unmap comes with locks of VFIO held, and must not return before its
  * pages are unpinned: type 1 asks ten times more and then stops the machine. But
- * unpinning takes type 1's iommu->lock, which whoever opens another device of the
- * container takes before the lock that we are called with. So the unpinning is
- * left to a worker; and should it not come to its end because of that other
- * device, then this returns, which resolves it, and is called again.
+ * unpinning takes type 1's iommu->lock, and whoever opens another device of the
+ * container, or unmaps something else there, holds that while it waits for
+ * device_list_lock, which we are called with. So the unpinning is left to workers. Should
+ * they not come to their end within a second, then this returns, which resolves it, and is
+ * called again: all the workers have queued up for iommu->lock by then, before type 1
+ * does. The same goes for a driver's thread that is within the backend while it has a map
+ * that it is to give back. Backends that do not ask again are waited for to the end.
  */
 #include <linux/jiffies.h>
 #include <linux/module.h>
@@ -28,18 +31,10 @@
 #define VGPU_FIRST_WARNING	(10 * HZ)
 #define VGPU_NEXT_WARNING	(60 * HZ)
 
-/* How long VFIO is waited for while its locks are held, and how often in a row. */
+/* How long VFIO is waited for while its locks are held. */
 #define VGPU_PATIENCE		HZ
-#define VGPU_LATE_MOST		5
 
-/*
- * VFIO that asks for the same range so often, each time at once, loses a race against a
- * driver that pins it again. It asks ten times in all.
- */
-#define VGPU_REPEATS		6
-#define VGPU_HOLD_TIME		(HZ / 50 + 1)
-
-enum vgpu_busy { VGPU_IDLE, VGPU_BACKEND, VGPU_DRIVER };
+struct workqueue_struct *vgpu_watchdogs;
 
 /**
  * vgpu_may_not_call - is this the driver's invalidate?
@@ -60,10 +55,11 @@ bool vgpu_may_not_call(struct barter_vgpu_space *space)
 }
 
 /**
- * vgpu_may_not_unpin - does current hold VFIO's locks?
+ * vgpu_may_not_unpin - is the unpinning left to workers?
  * @space: a space, lock held
  *
- * Return: whether it is in barter_vgpu_dma_unmap().
+ * Return: whether somebody is in barter_vgpu_dma_unmap(): current itself must not, and
+ * others would do it one after the other, while VFIO's patience lasts.
  */
 bool vgpu_may_not_unpin(struct barter_vgpu_space *space)
 {
@@ -72,7 +68,7 @@ bool vgpu_may_not_unpin(struct barter_vgpu_space *space)
 	lockdep_assert_held(&space->lock);
 
 	list_for_each_entry(inval, &space->invals, node)
-		if (inval->task == current && inval->in_unmap)
+		if (inval->in_unmap)
 			return true;
 	return false;
 }
@@ -98,9 +94,7 @@ bool vgpu_is_taken(struct barter_vgpu_space *space, u64 first, u64 last,
 		    first <= inval->last && last >= inval->first)
 			return true;
 	}
-	return space->repeats >= VGPU_REPEATS &&
-	       time_before(jiffies, space->hold_until) &&
-	       first <= space->last_last && last >= space->last_first;
+	return vgpu_round_holds(space, first, last);
 }
 
 /**
@@ -115,46 +109,37 @@ void vgpu_event(struct barter_vgpu_space *space)
 	wake_up_all(&space->wait);
 }
 
-/* Whom whoever takes memory back still waits for. */
-static enum vgpu_busy vgpu_busy(struct vgpu_inval *inval)
+/* Is there anything left that whoever takes memory back waits for? */
+static bool vgpu_is_busy(struct vgpu_inval *inval)
 {
 	struct barter_vgpu_space *space = inval->space;
-	enum vgpu_busy busy = VGPU_IDLE;
-	struct barter_vgpu_map *map;
-	struct vgpu_batch *batch;
+	struct barter_vgpu_map *map = space->building;
 
 	lockdep_assert_held(&space->lock);
 
-	if (inval->dma_dev) {
-		list_for_each_entry(map, &space->maps, node)
-			if (map->dma_dev == inval->dma_dev)
-				return VGPU_DRIVER;
-		map = space->building;
-		return map && map->dma_dev == inval->dma_dev ? VGPU_BACKEND :
-							       VGPU_IDLE;
-	}
-	batch = vgpu_batch_first(&space->leaving, inval->first, inval->last);
-	for (; batch; batch = vgpu_batch_next(batch, inval->first, inval->last)) {
-		if (!list_empty(&batch->links))
-			return VGPU_DRIVER;
-		busy = VGPU_BACKEND;
-	}
-	return busy;
+	if (!inval->dma_dev)
+		return vgpu_batch_first(&space->leaving, inval->first, inval->last);
+	if (map && map->dma_dev == inval->dma_dev)
+		return true;
+	list_for_each_entry(map, &space->maps, node)
+		if (map->dma_dev == inval->dma_dev)
+			return true;
+	return false;
 }
 
-/* Wait until nobody worse than @most is waited for; false if time is over. */
-static bool vgpu_wait(struct vgpu_inval *inval, enum vgpu_busy most, long left)
+/* Wait until nothing is left; false if time is over. */
+static bool vgpu_wait(struct vgpu_inval *inval, long left)
 {
 	struct barter_vgpu_space *space = inval->space;
-	enum vgpu_busy busy;
 	unsigned long seen;
+	bool busy;
 
 	for (;;) {
 		mutex_lock(&space->lock);
 		seen = space->events;
-		busy = vgpu_busy(inval);
+		busy = vgpu_is_busy(inval);
 		mutex_unlock(&space->lock);
-		if (busy <= most)
+		if (!busy)
 			return true;
 		if (!left)
 			return false;
@@ -192,8 +177,7 @@ static void vgpu_watchdog(struct work_struct *work)
 			space->name, space->config.backend->name, seconds);
 	}
 	mutex_unlock(&space->lock);
-	queue_delayed_work(system_unbound_wq, &inval->watchdog,
-			   VGPU_NEXT_WARNING);
+	queue_delayed_work(vgpu_watchdogs, &inval->watchdog, VGPU_NEXT_WARNING);
 }
 
 /* A batch that loses pages, and with it all its maps. */
@@ -232,8 +216,15 @@ static void vgpu_mark(struct vgpu_inval *inval)
 		space->cancelled = true;
 	for (write = 0; write < 2; write++) {
 		while ((batch = vgpu_batch_first(&space->live[write],
-						 inval->first, inval->last)))
+						 inval->first, inval->last))) {
 			vgpu_mark_batch(inval, batch);
+			if (!need_resched())
+				continue;
+			/* Being in the list, we keep new maps out. */
+			mutex_unlock(&space->lock);
+			cond_resched();
+			mutex_lock(&space->lock);
+		}
 	}
 }
 
@@ -257,28 +248,37 @@ static void vgpu_tell(struct vgpu_inval *inval)
 	}
 }
 
-/* See the top of this file. False if VFIO was not waited for to the end. */
-static bool vgpu_wait_all(struct vgpu_inval *inval)
+/* May VFIO be sent away now, to ask again? */
+static bool vgpu_may_be_late(struct vgpu_inval *inval, struct vgpu_round *round)
 {
 	struct barter_vgpu_space *space = inval->space;
-	bool done, patient;
+	const struct barter_vgpu_config *config = &space->config;
+	bool may;
 
+	if (!inval->in_unmap || !config->backend->asks_again ||
+	    !config->backend->asks_again(config->data))
+		return false;
 	mutex_lock(&space->lock);
-	patient = !inval->in_unmap || space->late >= VGPU_LATE_MOST;
+	may = space->in_backend && !vgpu_round_is_patient(round);
+	if (may)
+		round->late++;
 	mutex_unlock(&space->lock);
-	vgpu_wait(inval, VGPU_BACKEND, MAX_SCHEDULE_TIMEOUT);
-	done = vgpu_wait(inval, VGPU_IDLE,
-			 patient ? MAX_SCHEDULE_TIMEOUT : VGPU_PATIENCE);
-	mutex_lock(&space->lock);
-	space->late = done ? 0 : space->late + 1;
-	mutex_unlock(&space->lock);
-	return done;
+	return may;
 }
 
-/* Take back what @inval says. Returns whether there was anything. */
-static bool vgpu_take(struct vgpu_inval *inval)
+/* See the top of this file. */
+static void vgpu_wait_all(struct vgpu_inval *inval, struct vgpu_round *round)
+{
+	while (!vgpu_wait(inval, VGPU_PATIENCE))
+		if (vgpu_may_be_late(inval, round))
+			return;
+}
+
+/* Take back what @inval says. */
+static void vgpu_take(struct vgpu_inval *inval)
 {
 	struct barter_vgpu_space *space = inval->space;
+	struct vgpu_round *round = NULL;
 	bool found;
 
 	inval->task = current;
@@ -287,44 +287,23 @@ static bool vgpu_take(struct vgpu_inval *inval)
 	mutex_lock(&space->lock);
 	list_add(&inval->node, &space->invals);
 	vgpu_mark(inval);
-	found = vgpu_busy(inval) != VGPU_IDLE;
+	found = vgpu_is_busy(inval);
 	mutex_unlock(&space->lock);
 
 	if (found) {
+		if (inval->in_unmap)
+			round = vgpu_round_begin(inval);
 		INIT_DELAYED_WORK_ONSTACK(&inval->watchdog, vgpu_watchdog);
-		queue_delayed_work(system_unbound_wq, &inval->watchdog,
+		queue_delayed_work(vgpu_watchdogs, &inval->watchdog,
 				   VGPU_FIRST_WARNING);
 		vgpu_tell(inval);
-		vgpu_wait_all(inval);
+		vgpu_wait_all(inval, round);
 		cancel_delayed_work_sync(&inval->watchdog);
 		destroy_delayed_work_on_stack(&inval->watchdog);
 	}
 
 	mutex_lock(&space->lock);
 	list_del(&inval->node);
-	mutex_unlock(&space->lock);
-	return found;
-}
-
-/*
- * Between our return and VFIO's next look a driver may pin the range again; VFIO then
- * asks again, but not for ever. The last times come to an end by force.
- */
-static void vgpu_note_repeat(const struct vgpu_inval *inval)
-{
-	struct barter_vgpu_space *space = inval->space;
-
-	mutex_lock(&space->lock);
-	if (space->last_first == inval->first &&
-	    space->last_last == inval->last &&
-	    time_before_eq(inval->began, space->last_time + 1))
-		space->repeats++;
-	else
-		space->repeats = 0;
-	space->last_first = inval->first;
-	space->last_last = inval->last;
-	space->last_time = jiffies;
-	space->hold_until = jiffies + VGPU_HOLD_TIME;
 	mutex_unlock(&space->lock);
 }
 
@@ -336,8 +315,7 @@ void barter_vgpu_dma_unmap(struct barter_vgpu_space *space, u64 iova, u64 length
 	if (!space || !length)
 		return;
 	inval.last = length - 1 > U64_MAX - iova ? U64_MAX : iova + length - 1;
-	if (vgpu_take(&inval))
-		vgpu_note_repeat(&inval);
+	vgpu_take(&inval);
 }
 BARTER_EXPORT(barter_vgpu_dma_unmap);
 

@@ -11,6 +11,7 @@
  *	pages.c		which pages a map has
  *	dma.c		its mapping for a device
  *	invalidate.c	taking memory back
+ *	round.c		how often VFIO has asked for that
  *	vfio.c		the backend for VFIO; another hypervisor's would be such a file
  *	debugfs.c	every space, for people
  */
@@ -28,6 +29,11 @@ static int __init vgpu_init(void)
 
 	if (ret)
 		return ret;
+	vgpu_watchdogs = alloc_workqueue("barter-vgpu-watchdog", WQ_UNBOUND, 0);
+	if (!vgpu_watchdogs) {
+		vgpu_pin_exit();
+		return -ENOMEM;
+	}
 	vgpu_debugfs_init();
 	return 0;
 }
@@ -36,6 +42,7 @@ module_init(vgpu_init);
 static void __exit vgpu_exit(void)
 {
 	vgpu_debugfs_exit();
+	destroy_workqueue(vgpu_watchdogs);
 	vgpu_pin_exit();
 }
 module_exit(vgpu_exit);

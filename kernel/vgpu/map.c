@@ -14,6 +14,12 @@
 /* Maps that are undone before what only they had pinned is unpinned. */
 #define VGPU_MANY	4096
 
+/*
+ * Pages of all maps in sum, for each page that may be pinned: links, scatterlists and
+ * segments are by map.
+ */
+#define VGPU_MAPPED_EACH	8
+
 /* What tells maps from each other. */
 struct vgpu_key {
 	u64 iova;
@@ -50,6 +56,9 @@ static struct barter_vgpu_map *vgpu_find(struct barter_vgpu_space *space,
 		int order = vgpu_compare(key, map);
 
 		if (!order) {
+			/* More would be a driver that has lost count. */
+			if (map->refs >= INT_MAX)
+				return ERR_PTR(-EDQUOT);
 			map->refs++;
 			space->stat.hits++;
 			return map;
@@ -106,6 +115,7 @@ static void vgpu_undo(struct barter_vgpu_map *map, struct list_head *release)
 	mutex_lock(&space->lock);
 	list_del(&map->node);
 	space->stat.maps--;
+	space->mapped -= map->npages;
 	vgpu_drop(map, release);
 	/* Whoever has VFIO's locks leaves the unpinning to somebody else. */
 	if (vgpu_may_not_unpin(space))
@@ -194,6 +204,7 @@ static int vgpu_build(struct barter_vgpu_map *map)
 	mutex_lock(&space->lock);
 	space->building = NULL;
 	space->stat.maps--;
+	space->mapped -= map->npages;
 	vgpu_drop(map, &release);
 	mutex_unlock(&space->lock);
 	vgpu_release(space, &release);
@@ -235,11 +246,14 @@ static struct barter_vgpu_map *vgpu_begin(struct barter_vgpu_space *space,
 
 	if (map)
 		return map;
-	if (space->stat.maps >= space->config.max_maps)
+	if (space->stat.maps >= space->config.max_maps ||
+	    space->mapped + new->npages >
+	    (u64)VGPU_MAPPED_EACH * space->config.max_pages)
 		return ERR_PTR(-EDQUOT);
 	if (vgpu_is_taken(space, new->iova, vgpu_map_last(new), new->dma_dev))
 		return ERR_PTR(-EAGAIN);
 	space->stat.maps++;
+	space->mapped += new->npages;
 	space->building = new;
 	space->cancelled = false;
 	return NULL;

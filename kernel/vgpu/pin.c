@@ -120,9 +120,13 @@ static struct vgpu_batch *vgpu_unpin(struct barter_vgpu_space *space,
 		npages += batch->npages;
 		last = batch->last;
 	}
+	mutex_lock(&space->lock);
+	space->in_backend++;
+	mutex_unlock(&space->lock);
 	backend->unpin(space->config.data, start, npages);
 	trace_barter_vgpu_unpin(space->name, start, npages);
 	mutex_lock(&space->lock);
+	space->in_backend--;
 	space->stat.unpins++;
 	mutex_unlock(&space->lock);
 	return batch;
@@ -154,50 +158,72 @@ void vgpu_release(struct barter_vgpu_space *space, struct list_head *release)
 			batch = vgpu_unpin(space, batch, release, any);
 		else
 			batch = list_next_entry(batch, node_release);
+		cond_resched();
 	}
 
 	mutex_lock(&space->lock);
-	list_for_each_entry(batch, release, node_release) {
+	list_for_each_entry_safe(batch, next, release, node_release) {
 		vgpu_tree_remove(batch, &space->leaving);
 		space->stat.pages -= batch->npages;
 		space->stat.batches--;
+		list_del(&batch->node_release);
+		vgpu_batch_free(batch);
+		if (need_resched()) {
+			mutex_unlock(&space->lock);
+			cond_resched();
+			mutex_lock(&space->lock);
+		}
 	}
 	vgpu_event(space);
 	mutex_unlock(&space->lock);
-	list_for_each_entry_safe(batch, next, release, node_release)
-		vgpu_batch_free(batch);
-	INIT_LIST_HEAD(release);
+}
+
+static void vgpu_deferred(struct work_struct *work)
+{
+	struct vgpu_batch *batch = container_of(work, struct vgpu_batch, work);
+	LIST_HEAD(release);
+
+	list_splice_init(&batch->group, &release);
+	list_add(&batch->node_release, &release);
+	vgpu_release(batch->space, &release);
 }
 
 /**
  * vgpu_defer - have batches unpinned by somebody else, soon
  * @space: their space, lock held
  * @release: the batches; empty afterwards
+ *
+ * Each call of the backend is a work item of its own, so that they all wait for its
+ * lock side by side: see invalidate.c.
  */
 void vgpu_defer(struct barter_vgpu_space *space, struct list_head *release)
 {
+	struct vgpu_batch *batch, *next, *head = NULL;
+	unsigned int npages = 0;
+	u64 end = 0;
+
 	lockdep_assert_held(&space->lock);
 
-	if (list_empty(release))
-		return;
-	list_splice_tail_init(release, &space->deferred);
-	queue_work(system_unbound_wq, &space->work);
-}
-
-/**
- * vgpu_deferred - that somebody
- * @work: of a space
- */
-void vgpu_deferred(struct work_struct *work)
-{
-	struct barter_vgpu_space *space =
-		container_of(work, struct barter_vgpu_space, work);
-	LIST_HEAD(release);
-
-	mutex_lock(&space->lock);
-	list_splice_init(&space->deferred, &release);
-	mutex_unlock(&space->lock);
-	vgpu_release(space, &release);
+	if (!list_is_singular(release))
+		list_sort(NULL, release, vgpu_batch_order);
+	list_for_each_entry_safe(batch, next, release, node_release) {
+		list_del(&batch->node_release);
+		if (head && batch->start == end &&
+		    npages + batch->npages <= BARTER_VGPU_BATCH) {
+			list_add_tail(&batch->node_release, &head->group);
+		} else {
+			if (head)
+				queue_work(space->wq, &head->work);
+			head = batch;
+			npages = 0;
+			INIT_LIST_HEAD(&head->group);
+			INIT_WORK(&head->work, vgpu_deferred);
+		}
+		npages += batch->npages;
+		end = batch->last + 1;
+	}
+	if (head)
+		queue_work(space->wq, &head->work);
 }
 
 /* Room for one more link, as long as none of the map's is in a list. */
@@ -288,6 +314,7 @@ static int vgpu_cover(struct barter_vgpu_map *map, unsigned long index,
 	new->start = iova;
 	new->last = iova + (gap << PAGE_SHIFT) - 1;
 	new->write = write;
+	new->space = space;
 	vgpu_tree_insert(new, &space->live[write]);
 	space->stat.pages += gap;
 	space->stat.batches++;
@@ -345,6 +372,9 @@ static int vgpu_batch_pin(struct barter_vgpu_map *map)
 	struct vgpu_batch *batch = map->links[map->nr_links - 1].batch;
 	int ret;
 
+	mutex_lock(&space->lock);
+	space->in_backend++;
+	mutex_unlock(&space->lock);
 	ret = config->backend->pin(config->data, batch->start, batch->npages,
 				   batch->write, space->pages);
 	trace_barter_vgpu_pin(space->name, batch->start, batch->npages,
@@ -358,6 +388,7 @@ static int vgpu_batch_pin(struct barter_vgpu_map *map)
 				    space->name, batch->start, batch->last);
 
 	mutex_lock(&space->lock);
+	space->in_backend--;
 	if (batch->pinned) {
 		space->stat.pins++;
 		space->stat.pinned += batch->npages;

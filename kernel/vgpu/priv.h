@@ -16,6 +16,7 @@
  * Locks, outermost first:
  *
  *	vgpu_spaces_lock	the list of spaces, for debugfs
+ *	vgpu_rounds_lock	which unmaps are known to which space, see round.c
  *	space->map_lock		one new map is built at a time. Held across calls of the
  *				backend, so not taken by barter_vgpu_dma_unmap()
  *	the backend's locks	(type 1: iommu->lock, device_list_lock), mmap_lock
@@ -65,6 +66,9 @@ struct vgpu_run {
  * @one: the run of a contiguous batch
  * @links: of the finished maps that use it
  * @node_release: when nobody does any more, in the list of whoever unpins it
+ * @space: its space
+ * @work: unpins it, and what hangs at @group by @node_release, for a task that must not
+ * @group: see @work
  */
 struct vgpu_batch {
 	struct rb_node node;
@@ -81,6 +85,9 @@ struct vgpu_batch {
 	struct vgpu_run one;
 	struct list_head links;
 	struct list_head node_release;
+	struct barter_vgpu_space *space;
+	struct work_struct work;
+	struct list_head group;
 };
 
 /**
@@ -194,14 +201,11 @@ struct vgpu_inval {
  * @copies: reads and writes under way
  * @events: counts what waiters wait for; @wait is woken then
  * @wait: for those who take memory back
- * @last_first: what the guest unmapped last, and
- * @last_last: where that ended;
- * @last_time: when;
- * @repeats: how often in a row it has had to be asked for again;
- * @hold_until: until when nobody may pin that again
- * @late: how many times VFIO was not waited for to the end, in a row
- * @deferred: batches that the task that holds VFIO's locks must not unpin
- * @work: unpins them
+ * @mapped: pages of all maps in sum
+ * @in_backend: calls of the backend under way
+ * @rounds: unmaps that came more than once
+ * @wq: unpins what the task that holds VFIO's locks must not unpin; each space has its
+ *	own, since a guest can keep it waiting
  * @stat: what is asked for by barter_vgpu_stat()
  */
 struct barter_vgpu_space {
@@ -225,15 +229,33 @@ struct barter_vgpu_space {
 	unsigned int copies;
 	unsigned long events;
 	wait_queue_head_t wait;
-	u64 last_first;
-	u64 last_last;
-	unsigned long last_time;
-	unsigned int repeats;
-	unsigned long hold_until;
-	unsigned int late;
-	struct list_head deferred;
-	struct work_struct work;
+	u64 mapped;
+	unsigned int in_backend;
+	struct list_head rounds;
+	struct workqueue_struct *wq;
 	struct barter_vgpu_stat stat;
+};
+
+/**
+ * struct vgpu_round - an unmap of the guest, from its first call to the end of its ioctl
+ * @work: runs at that end
+ * @node: in space->rounds, under space->lock
+ * @space: NULL when that has gone; under vgpu_rounds_lock
+ * @task: who unmaps
+ * @first: first byte
+ * @last: last byte
+ * @rounds: how often VFIO has asked, and found something there
+ * @late: how often it was sent away to ask again
+ */
+struct vgpu_round {
+	struct callback_head work;
+	struct list_head node;
+	struct barter_vgpu_space *space;
+	struct task_struct *task;
+	u64 first;
+	u64 last;
+	unsigned int rounds;
+	unsigned int late;
 };
 
 /* A range of pages in guest addresses, from a place inside it. */
@@ -256,7 +278,6 @@ int vgpu_pin(struct barter_vgpu_map *map);
 void vgpu_drop(struct barter_vgpu_map *map, struct list_head *release);
 void vgpu_release(struct barter_vgpu_space *space, struct list_head *release);
 void vgpu_defer(struct barter_vgpu_space *space, struct list_head *release);
-void vgpu_deferred(struct work_struct *work);
 int vgpu_pin_init(void);
 void vgpu_pin_exit(void);
 
@@ -271,6 +292,12 @@ struct vgpu_cursor {
 	unsigned int page;
 	unsigned int run;
 };
+
+/* round.c */
+struct vgpu_round *vgpu_round_begin(struct vgpu_inval *inval);
+bool vgpu_round_holds(struct barter_vgpu_space *space, u64 first, u64 last);
+bool vgpu_round_is_patient(const struct vgpu_round *round);
+void vgpu_rounds_forget(struct barter_vgpu_space *space);
 
 /* pages.c */
 void vgpu_seek(const struct barter_vgpu_map *map, unsigned long index,
@@ -292,6 +319,7 @@ bool vgpu_may_not_unpin(struct barter_vgpu_space *space);
 bool vgpu_is_taken(struct barter_vgpu_space *space, u64 first, u64 last,
 		   struct device *dma_dev);
 void vgpu_event(struct barter_vgpu_space *space);
+extern struct workqueue_struct *vgpu_watchdogs;
 void vgpu_wait_idle(struct barter_vgpu_space *space);
 void vgpu_take_all(struct barter_vgpu_space *space);
 

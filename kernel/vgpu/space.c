@@ -9,11 +9,15 @@
 #include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/string.h>
+#include <linux/workqueue.h>
 
 #include "priv.h"
 
 /* Bytes that are copied between looks for a signal: VFIO's lock is held as long. */
 #define VGPU_COPY	SZ_64K
+
+/* Calls of the backend that wait for its lock side by side, see invalidate.c. */
+#define VGPU_UNPINNERS	256
 
 int barter_vgpu_create(const struct barter_vgpu_config *config,
 		       struct barter_vgpu_space **out)
@@ -34,6 +38,12 @@ int barter_vgpu_create(const struct barter_vgpu_config *config,
 		kvfree(space);
 		return -ENOMEM;
 	}
+	space->wq = alloc_workqueue("barter-vgpu", WQ_UNBOUND, VGPU_UNPINNERS);
+	if (!space->wq) {
+		kfree(space->name);
+		kvfree(space);
+		return -ENOMEM;
+	}
 	space->config = *config;
 	space->config.name = space->name;
 	space->config.max_pages = config->max_pages ?: BARTER_VGPU_DEFAULT_PAGES;
@@ -46,9 +56,8 @@ int barter_vgpu_create(const struct barter_vgpu_config *config,
 	space->leaving = RB_ROOT_CACHED;
 	INIT_LIST_HEAD(&space->maps);
 	INIT_LIST_HEAD(&space->invals);
-	INIT_LIST_HEAD(&space->deferred);
+	INIT_LIST_HEAD(&space->rounds);
 	init_waitqueue_head(&space->wait);
-	INIT_WORK(&space->work, vgpu_deferred);
 	vgpu_debugfs_add(space);
 	*out = space;
 	return 0;
@@ -61,9 +70,10 @@ void barter_vgpu_destroy(struct barter_vgpu_space *space)
 		return;
 	if (WARN_ON(space->open || space->stat.maps))
 		barter_vgpu_close(space);
-	/* It has nothing left to do, but may still be on its way out. */
-	cancel_work_sync(&space->work);
 	vgpu_debugfs_remove(space);
+	vgpu_rounds_forget(space);
+	/* Who has unpinned may still be on the way out. */
+	destroy_workqueue(space->wq);
 	mutex_destroy(&space->lock);
 	mutex_destroy(&space->map_lock);
 	kfree(space->name);
@@ -104,8 +114,10 @@ static int vgpu_copy_begin(struct barter_vgpu_space *space)
 		ret = -EDEADLK;
 	else if (!space->open)
 		ret = -ENODEV;
-	else
+	if (!ret) {
 		space->copies++;
+		space->in_backend++;
+	}
 	mutex_unlock(&space->lock);
 	return ret;
 }
@@ -114,6 +126,7 @@ static void vgpu_copy_end(struct barter_vgpu_space *space)
 {
 	mutex_lock(&space->lock);
 	space->copies--;
+	space->in_backend--;
 	vgpu_event(space);
 	mutex_unlock(&space->lock);
 }

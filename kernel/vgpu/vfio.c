@@ -31,8 +31,11 @@ static bool vgpu_vfio_is_iommufd(struct vfio_device *vdev)
 #endif
 }
 
-/* iommufd undoes a pin by the range that it was made with. */
-static bool vgpu_vfio_unpin_any(void *data)
+/*
+ * iommufd undoes a pin by the range that it was made with, and takes an access away from
+ * a device whether its pages are unpinned or not.
+ */
+static bool vgpu_vfio_is_type1(void *data)
 {
 	return !vgpu_vfio_is_iommufd(data);
 }
@@ -83,6 +86,9 @@ static int vgpu_vfio_pin(void *data, u64 iova, unsigned int npages, bool write,
 		return 0;
 	if (ret == -EINVAL)
 		return iommufd ? -EREMOTE : vgpu_vfio_explain(vdev, iova, npages);
+	/* A container that has no IOMMU type. */
+	if (ret == -ENOTTY)
+		return -EACCES;
 	if (WARN_ON_ONCE(ret >= 0)) {
 		if (ret)
 			vfio_unpin_pages(vdev, iova, ret);
@@ -117,6 +123,7 @@ const struct barter_vgpu_backend barter_vgpu_vfio = {
 	.pin = vgpu_vfio_pin,
 	.unpin = vgpu_vfio_unpin,
 	.rw = vgpu_vfio_rw,
-	.unpin_any = vgpu_vfio_unpin_any,
+	.unpin_any = vgpu_vfio_is_type1,
+	.asks_again = vgpu_vfio_is_type1,
 };
 BARTER_EXPORT(barter_vgpu_vfio);

@@ -669,12 +669,15 @@ static void memlock(void)
 
 static long long charged(void)
 {
-	char text[8192], *at;
+	FILE *f = fopen(CGROUP "/vgpu/memory.stat", "re");
+	long long bytes = -1;
+	char line[128];
 
-	if (sysfs_read(text, sizeof(text), CGROUP "/vgpu/memory.stat") < 0)
-		return -1;
-	at = strstr(text, "\nkernel ");
-	return at ? atoll(at + 8) : -1;
+	while (f && fgets(line, sizeof(line), f))
+		sscanf(line, "kernel %lld", &bytes);
+	if (f)
+		fclose(f);
+	return bytes;
 }
 
 static void charge_all(void)
@@ -689,24 +692,21 @@ static int cgroup_child(void *arg)
 	const char *file = CGROUP "/vgpu/cgroup.procs";
 	long long before, with, after;
 	char text[64];
+	bool settled;
 
 	(void)arg;
 	if (sysfs_put("0", "%s", file))
 		return 1;
 	before = charged();
 	charge_all();
-	with = charged();
+	WAIT_FOR(settled, (with = charged()) >= before + (long long)MIB, 6000);
 	vt_mock(VT_MOCK_CLOSE, 0, 0, 0, NULL);
 	/* What is charged is told with a delay of up to 2 s. */
-	WAIT_FOR(after, charged(), 0);
-	for (int i = 0; i < 60 && after > before + 128 * 1024; i++) {
-		usleep(100000);
-		after = charged();
-	}
+	WAIT_FOR(settled, (after = charged()) <= before + 128 * 1024, 6000);
 	diag("charged: %lld before, %lld with maps, %lld after", before, with, after);
 	if (before < 0 || with < before + (long long)MIB)
 		return 2;
-	if (after > before + 128 * 1024)
+	if (!settled)
 		return 3;
 	vt_mock(VT_MOCK_OPEN, 0, 0, 0, NULL);
 	if (sysfs_read(text, sizeof(text), CGROUP "/vgpu/memory.current") < 0)

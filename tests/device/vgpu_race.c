@@ -352,6 +352,33 @@ static void opened_meanwhile(void)
 	guest_close(&g);
 }
 
+/*
+ * The same lock, and two unmaps that wait for each other, with so much to unpin that it
+ * takes long one by one: every second page by itself.
+ */
+static void unmapped_meanwhile(void)
+{
+	struct job a = { .npages = GUEST_PAGES / 2 }, b = a;
+	unsigned int made = 0;
+	bool told;
+
+	begin(false);
+	for (uint64_t i = 0; i < GUEST_PAGES; i += 2)
+		made += !vt_map(VT_VFIO0, AT + i * PAGE, 1, VT_W, VT_NONE, NULL);
+	is(made, GUEST_PAGES / 2, "a map of every second page");
+	vt_behave(VT_VFIO0, VT_LATER, 300);
+	b.first = b.npages;
+	start(&a, do_guest_unmap);
+	WAIT_FOR(told, vt_stat(VT_VFIO0).out_owed == GUEST_PAGES / 4, 5000);
+	ok(told, "the driver is told of the first half");
+	start(&b, do_guest_unmap);
+	is(finish(&a, 40000), 0, "a half is unmapped");
+	is(finish(&b, 40000), 0, "and the other, meanwhile");
+	is_empty("then");
+	vt_behave(VT_VFIO0, VT_PROMPT, 0);
+	guest_close(&g);
+}
+
 /* ---- all at once ---- */
 
 static int64_t until;
@@ -558,6 +585,7 @@ int main(void)
 	CASE(killed);
 	CASE(stuck);
 	CASE(opened_meanwhile);
+	CASE(unmapped_meanwhile);
 	CASE(storm_mock);
 	CASE(storm_vfio);
 	CASE(storm_iommufd);
