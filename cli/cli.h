@@ -77,7 +77,7 @@ int bar_parse(const char *text, uint32_t *bar);
 
 /* "64 MiB": exact, in the largest unit that leaves no rest. */
 const char *size_format(uint64_t bytes, char text[24]);
-#define SIZE_TEXT(bytes) size_format((bytes), (char[24]){ 0 })
+#define SIZE_TEXT(bytes) size_format((bytes), (char[24]) { 0 })
 
 /*
  * What a process or a driver has called itself, for a terminal: at most @length bytes of

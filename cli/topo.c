@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 enum { OPTION_JSON, OPTION_DOT, OPTION_SVG, OPTION_O, OPTION_IMPORTER,
-       OPTION_EXPORTER };
+	OPTION_EXPORTER };
 
 #define FILTERS 32
 

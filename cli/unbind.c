@@ -73,8 +73,10 @@ static int unbind_device(const struct barter_topology *topology,
 	if (!known)
 		snprintf(earlier.driver, sizeof(earlier.driver), "?");
 	ret = earlier_restore(name, &earlier);
-	/* A device that had a driver without an id of its own, or whose driver
-	 * is not loaded, makes the probe fail: the report says so. */
+	/*
+	 * A device that had a driver without an id of its own, or whose driver
+	 * is not loaded, makes the probe fail: the report says so.
+	 */
 	if (ret && ret != -ENODEV && ret != -EINVAL)
 		return failed(name, "cannot be given back: %s%s",
 			      strerror(-ret),

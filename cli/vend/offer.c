@@ -138,18 +138,18 @@ static int check_file(int fd, const char *path, size_t *length, char *error,
 		snprintf(error, room, "%s: %s", path, strerror(errno));
 		return -errno;
 	}
-	if (!S_ISREG(file.st_mode))
+	if (!S_ISREG(file.st_mode)) {
 		snprintf(error, room, "%s: is no regular file", path);
-	else if (file.st_uid && file.st_uid != geteuid())
+	} else if (file.st_uid && file.st_uid != geteuid()) {
 		snprintf(error, room, "%s: belongs to user %u; it must be root's or this user's",
 			 path, file.st_uid);
-	else if (file.st_mode & (S_IWGRP | S_IWOTH))
+	} else if (file.st_mode & (S_IWGRP | S_IWOTH)) {
 		snprintf(error, room, "%s: others may write it; run: chmod go-w %s",
 			 path, path);
-	else if ((uint64_t)file.st_size > POLICY_BYTES)
+	} else if ((uint64_t)file.st_size > POLICY_BYTES) {
 		snprintf(error, room, "%s: more than %u bytes", path,
 			 POLICY_BYTES);
-	else {
+	} else {
 		*length = (size_t)file.st_size;
 		return 0;
 	}

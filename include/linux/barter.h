@@ -191,6 +191,8 @@ void barter_exporter_cleanup(struct barter_exporter *exp);
  *
  * No lock: the answer may be old when it arrives, except for a reason that only
  * the caller itself gives and takes.
+ *
+ * Return: the bits, 0 if nothing is revoked.
  */
 static inline u32 barter_exporter_reasons(const struct barter_exporter *exp)
 {

@@ -51,7 +51,7 @@ struct barter_fences {
 	unsigned int nr;
 };
 
-/**
+/*
  * struct barter_buf - one lent dma-buf
  *
  * Belongs to its dma_buf: made by barter_export_fd(), freed by the release

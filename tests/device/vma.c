@@ -91,7 +91,7 @@ static void end(void)
 	close(fd);
 }
 
-static void for_each_layout(void (*fn)(void))
+static void for_each_layout(void fn(void))
 {
 	for (unsigned int i = 0; i < 2; i++) {
 		l = &layouts[i];

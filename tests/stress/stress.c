@@ -203,11 +203,10 @@ static void exports(struct counter *c, uint32_t *seed)
 	}
 	check_state(c, fd, false);
 	p = buf_map(fd, 0, r[0].length, RW);
-	if (!p) {
+	if (!p)
 		bad(c, "mmap", errno);
-	} else {
+	else
 		look(c, p, r[0].offset);
-	}
 	/* Whichever goes last ends the buffer. */
 	if (p && rnd(seed) % 2) {
 		munmap((void *)p, r[0].length);

@@ -373,6 +373,7 @@ static pid_t start_qemu(char **qemu, bool interactive)
 
 int main(int argc, char **argv)
 {
+	static const int ends[] = { SIGINT, SIGTERM, SIGHUP };
 	double deadline = 0, quit_by = 0;
 	const char *dir = NULL;
 	bool interactive = false, killed = false;
@@ -396,8 +397,7 @@ int main(int argc, char **argv)
 	if (!result)
 		die("result");
 	for (size_t i = 0; i < 3; i++)
-		sigaction((int[]){ SIGINT, SIGTERM, SIGHUP }[i],
-			  &(struct sigaction){ .sa_handler = on_signal }, NULL);
+		sigaction(ends[i], &(struct sigaction){ .sa_handler = on_signal }, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	qemu = start_qemu(argv + optind, interactive);
 	pidfile = fopen("qemu.pid", "we");

@@ -122,6 +122,8 @@ int pf_picture_init(struct pf_picture *picture, const struct barter_pf_set *set,
 /**
  * pf_picture_length - bytes of all rows, with nothing between
  * @picture: the picture
+ *
+ * Return: that many.
  */
 size_t pf_picture_length(const struct pf_picture *picture)
 {
