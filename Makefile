@@ -6,13 +6,14 @@ KERNEL ?= stock-6.12
 MACHINE ?= base
 
 .DEFAULT_GOAL := all
-.PHONY: all help deps modules lib cli examples check check-all matrix lint fuzz bench demo vm clean
+.PHONY: all help deps modules lib cli examples check check-all matrix lint fuzz bench demo vm clean \
+	install install-dkms uninstall deb rpm
 
 all: lib cli modules ## build all: library, command line, kernel modules
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | \
-		awk -F'|' '{ printf "%-12s %s\n", $$1, $$2 }'
+		awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
 	@echo
 	@echo "  KERNEL=$(KERNEL) of: $$(vmtest/kernel | cut -d' ' -f1 | xargs)"
 	@echo "  MACHINE=$(MACHINE) of: $$(ls vmtest/machines | xargs)"
@@ -32,6 +33,30 @@ examples: ## programs that use the library as installed, in build/examples
 modules: ## the kernel modules for KERNEL, in build/modules/KERNEL
 	@scripts/build-modules $(KERNEL) --tests
 
+# Where installing goes.
+PREFIX ?= /usr/local
+LIBDIR ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+install install-dkms uninstall: export DESTDIR := $(DESTDIR)
+install install-dkms uninstall: export PREFIX := $(PREFIX)
+install install-dkms uninstall: export LIBDIR := $(LIBDIR)
+install install-dkms uninstall: export INCLUDEDIR := $(INCLUDEDIR)
+install: lib cli ## library, command, man pages to PREFIX (/usr/local)
+	@scripts/install
+
+install-dkms: ## the modules' source to /usr/src, for dkms install
+	@scripts/install dkms
+
+uninstall: ## remove what the two before have installed
+	@scripts/install --uninstall user
+	@scripts/install --uninstall dkms
+
+deb: deps ## Debian packages, in build/deb
+	@scripts/deb
+
+rpm: deps ## RPM packages, in build/rpm
+	@scripts/rpm
+
 check: deps ## all tests on KERNEL, the bed, units under sanitizers; parts on debug-7
 	@scripts/check $(if $(PART),-p) $(KERNEL)
 
@@ -41,7 +66,7 @@ check-all: deps ## the matrix of all kernels, machines and tests, as a table
 matrix: deps ## compile all modules for each kernel with gcc and clang, W=1
 	@scripts/matrix
 
-lint: deps ## sparse, coccinelle, checkpatch on the modules; shellcheck
+lint: deps ## all that can be said of the sources without running them
 	@scripts/lint
 
 # Needs a kernel with KCOV to be worth its time: debug-7, if none is named.

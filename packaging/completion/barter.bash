@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# bash completion of barter. Commands and options come from "barter help", so that
+# there is no second list of them.
+
+# Addresses of the PCI devices, and open dma-bufs as PID:FD.
+_barter_devices() { command ls "${BARTER_SYSFS:-/sys}/bus/pci/devices" 2>/dev/null; }
+_barter_buffers() {
+	local link
+	for link in /proc/[0-9]*/fd/*; do
+		[[ $(readlink "$link" 2>/dev/null) == /dmabuf:* ]] || continue
+		link=${link#/proc/}
+		echo "${link/\/fd\//:}"
+	done
+}
+
+_barter() {
+	local cur prev words cword command help options word at nr=0 IFS=$' \t\n'
+	COMPREPLY=()
+	_get_comp_words_by_ref -n : cur prev words cword
+	offer() {
+		mapfile -t COMPREPLY < <(compgen -W "$1" -- "$cur")
+		__ltrim_colon_completions "$cur"
+	}
+
+	if [ "$cword" -eq 1 ]; then
+		offer "$(barter help 2>/dev/null | sed -n 's/^  \([a-z]\{2,\}\) .*/\1/p') help --version"
+		return
+	fi
+	command=${words[1]}
+	if [ "$command" = help ]; then
+		offer "$(barter help 2>/dev/null | sed -n 's/^  \([a-z]\{2,\}\) .*/\1/p')"
+		return
+	fi
+	# What comes after "--" is a command of its own.
+	for ((at = 2; at < cword; at++)); do
+		if [ "${words[at]}" = -- ]; then
+			_command_offset $((at + 1))
+			return
+		fi
+		[[ ${words[at]} == -* ]] || nr=$((nr + 1))
+	done
+	help=$(barter help "$command" 2>/dev/null) || return 0
+	case $prev in
+	--importer|--exporter) offer "$(_barter_devices)"; return ;;
+	--attribute) offer 'uc wc'; return ;;
+	--format) offer 'XRGB8888 RGB565 NV12'; return ;;
+	--width) offer '1 2 4 8'; return ;;
+	--policy|--socket|-o) _filedir; return ;;
+	--set|--fd|--size|--stride|--offset|--name|--seconds|--take-back) return ;;
+	esac
+	if [[ $cur == -* ]]; then
+		options=$(grep -oE -- '(^|[[ |])--?[a-z][a-z-]*' <<<"${help%%$'\n\n'*}" | tr -d '[| ')
+		offer "$options --help"
+		return
+	fi
+	word=${help%%$'\n'*}
+	case $word in
+	*PID:FD*) offer "$(_barter_buffers)" ;;
+	*'{NAME '*) offer "$(barter borrow --list 2>/dev/null | awk '/ BAR / { print $1 }')" ;;
+	*'BDF...'*|*'[BDF...]'*) offer "$(_barter_devices)" ;;
+	*BDF*|*' PF') [ "$nr" -gt 0 ] || offer "$(_barter_devices)" ;;
+	esac
+}
+complete -F _barter barter
