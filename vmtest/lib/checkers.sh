@@ -19,7 +19,7 @@ checkers_ensure() {
 	scripts_dir=$cache_dir/toolchains/kernel-scripts
 	exec {lock}>"$link.lock"
 	flock "$lock"
-	if [ ! -e "$link/packages" ] || [ ! -e "$scripts_dir/version" ]; then
+	if [ ! -e "$link/packages" ] || [ ! -e "$scripts_dir/tools/docs/kernel-doc" ]; then
 		say "first use of the checkers: 350 MB to download once, 1 GB unpacked in $cache_dir"
 		debian_root=$cache_dir/toolchains/checkers.apt
 		debian_read_index checkers "$debian_root" 'trixie trixie-backports forky'
@@ -38,21 +38,23 @@ checkers_ensure() {
 	toolchain_dir=$(readlink -f "$link")
 }
 
-# The kernel's semantic patches and scripts, of its newest source package.
+# The kernel's semantic patches, scripts and kernel-doc, of its newest source package.
 checkers_scripts() {
 	local package unpack=$scripts_dir.unpack
 
-	[ ! -e "$scripts_dir/version" ] || return 0
+	[ ! -e "$scripts_dir/tools/docs/kernel-doc" ] || return 0
 	package=$(apt-cache "${debian_apt_opts[@]}" pkgnames linux-source- |
 		grep -E '^linux-source-[0-9]+\.[0-9]+$' | sort -V | tail -n1)
-	rm -rf "$unpack" "$scripts_dir" && mkdir -p "$unpack"
+	rm -rf "$unpack" && mkdir -p "$unpack"
 	debian_unpack "$unpack" "$package"
 	step "unpacking the kernel's scripts"
 	tar -C "$unpack" -xf "$unpack/usr/src/$package.tar.xz" --wildcards \
 		'*/scripts/coccinelle' '*/scripts/checkpatch.pl' '*/scripts/spelling.txt' \
-		'*/scripts/const_structs.checkpatch' '*/scripts/checker-valid.sh' ||
+		'*/scripts/const_structs.checkpatch' '*/scripts/checker-valid.sh' \
+		'*/tools/docs/kernel-doc' '*/tools/lib/python' ||
 		die "cannot unpack the scripts of $package"
-	mv "$unpack/$package/scripts" "$scripts_dir" && rm -rf "$unpack"
+	rm -rf "$scripts_dir" && mv "$unpack/$package/tools" "$unpack/$package/scripts/" &&
+		mv "$unpack/$package/scripts" "$scripts_dir" && rm -rf "$unpack"
 	apt-cache "${debian_apt_opts[@]}" show "$package" |
 		sed -n 's/^Version: //p' | head -n1 >"$scripts_dir/version"
 }
