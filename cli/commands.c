@@ -161,7 +161,8 @@ const struct command commands[] = {
 	}, {
 		.name = "vend",
 		.arguments = "[--policy FILE] [--socket PATH] [--check | "
-			     "--status [--json] | --take-back LEASE | --reload]",
+			     "--status [--json] | --metrics | --take-back LEASE | "
+			     "--reload]",
 		.summary = "be a broker: lend named slices of BARs over a socket",
 		.help =
 "Opens the devices that the policy names and lends their slices to those who\n"
@@ -175,6 +176,7 @@ const struct command commands[] = {
 "Of the broker that runs, for its user and root:\n\n"
 "  --status           what is lent, to whom, and what holds up a take back;\n"
 "                     others see their own leases\n"
+"  --metrics          the same as Prometheus reads it\n"
 "  --take-back LEASE  take a lease back, and wait for it\n"
 "  --reload           read the policy again\n"
 "  --json             --status for programs\n",

@@ -7,16 +7,18 @@
 #include "cli.h"
 #include "json.h"
 #include "vend/listen.h"
+#include "vend/metrics.h"
 #include "vend/server.h"
 
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 enum {
 	OPTION_POLICY, OPTION_SOCKET, OPTION_CHECK, OPTION_STATUS,
-	OPTION_TAKE_BACK, OPTION_RELOAD, OPTION_JSON
+	OPTION_METRICS, OPTION_TAKE_BACK, OPTION_RELOAD, OPTION_JSON
 };
 
 #define POLICY "/etc/barter/vend.policy"
@@ -218,6 +220,32 @@ static int show_status(struct barter_broker *broker,
 	return ret == -ENOENT ? EXIT_OK : failed_broker(options->socket, ret);
 }
 
+/* All leases first: a broker that fails in between leaves no half of an answer. */
+static int show_metrics(struct barter_broker *broker,
+			const struct vend_options *options)
+{
+	struct barter_vend_status *leases = NULL, *more;
+	struct barter_vend_status status = { .lease = 0 };
+	size_t nr = 0;
+	int ret;
+
+	while (!(ret = barter_broker_status(broker, status.lease, &status))) {
+		if (!(nr & (nr - 1))) {
+			more = realloc(leases, (nr ? nr * 2 : 1) * sizeof(*more));
+			if (!more) {
+				ret = -ENOMEM;
+				break;
+			}
+			leases = more;
+		}
+		leases[nr++] = status;
+	}
+	if (ret == -ENOENT)
+		metrics_write(stdout, leases, nr);
+	free(leases);
+	return ret == -ENOENT ? EXIT_OK : failed_broker(options->socket, ret);
+}
+
 /* Begin, and say what it waits for, should it. */
 static int take_back(struct barter_broker *broker,
 		     const struct vend_options *options, uint64_t lease)
@@ -278,6 +306,8 @@ static int ask(const struct command *command,
 		return failed_broker(options->socket, ret);
 	if (options->mode == OPTION_STATUS)
 		status = show_status(broker, options);
+	else if (options->mode == OPTION_METRICS)
+		status = show_metrics(broker, options);
 	else if (options->mode == OPTION_TAKE_BACK)
 		status = take_back(broker, options, lease);
 	else
@@ -293,6 +323,7 @@ int run_vend(const struct command *command, int argc, char **argv)
 		[OPTION_SOCKET] = "socket=",
 		[OPTION_CHECK] = "check",
 		[OPTION_STATUS] = "status",
+		[OPTION_METRICS] = "metrics",
 		[OPTION_TAKE_BACK] = "take-back=",
 		[OPTION_RELOAD] = "reload",
 		[OPTION_JSON] = "json",
@@ -310,7 +341,7 @@ int run_vend(const struct command *command, int argc, char **argv)
 		} else if (option == OPTION_JSON) {
 			vend.json = 1;
 		} else if (vend.mode) {
-			return wrong_usage(command, "--check, --status, --take-back and --reload exclude each other");
+			return wrong_usage(command, "--check, --status, --metrics, --take-back and --reload exclude each other");
 		} else {
 			vend.mode = option;
 			vend.lease = options.value;

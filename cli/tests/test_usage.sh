@@ -82,6 +82,7 @@ wrong scanout 01:00.0 --json -o x.png
 wrong vend extra
 wrong vend --policy
 wrong vend --check --status
+wrong vend --metrics --status
 wrong vend --take-back
 wrong vend --take-back x
 wrong vend --take-back 0

@@ -52,7 +52,7 @@ ok "vend --check of what it cannot do" run 1 vend --check --policy "$policy"
 ok "vend --check says why" err_has "memory = wc: the BAR is not prefetchable"
 sed -i 's/^bar = 0/bar = 2/' "$policy"
 ok "vend --check of memory = wc where it can be" run 0 vend --check --policy "$policy"
-for arguments in --status "--take-back 1" --reload; do
+for arguments in --status --metrics "--take-back 1" --reload; do
 	# shellcheck disable=SC2086
 	ok "vend $arguments without a broker" run 1 vend $arguments --socket "$socket"
 	ok "vend $arguments says what to do" err_has "barter vend, or: systemctl start barter-vend.socket"
@@ -65,6 +65,8 @@ ok "the broker starts" until_true log_has "$policy: 1 offers"
 ok "the broker says what it cannot open" until_true log_has "0000:77:00.0: cannot be opened: No such device"
 ok "vend --status" run 0 vend --status --socket "$socket"
 ok "vend --status of nothing" out_has "nothing is lent"
+ok "vend --metrics" run 0 vend --metrics --socket "$socket"
+ok "vend --metrics of nothing" out_has 'barter_vend_leases{state="lent"} 0'
 ok "vend --status --json" run 0 vend --status --json --socket "$socket"
 [ -n "$json_tool" ] && ok "vend --status --json is JSON" is_json
 ok "borrow --list" run 0 borrow --list --socket "$socket"

@@ -16,6 +16,7 @@
 #include <stdatomic.h>
 
 void policy_cases(void);
+void metrics_cases(void);
 void lease_cases(void);
 void hostile_cases(void);
 

@@ -12,6 +12,7 @@ unsigned long tap_checks, tap_failed_checks;
 int main(void)
 {
 	policy_cases();
+	metrics_cases();
 	lease_cases();
 	hostile_cases();
 	bench_end();
