@@ -91,7 +91,7 @@ static void end(void)
 	close(fd);
 }
 
-static void for_each_layout(void fn(void))
+static void with_each_layout(void (*fn)(void))
 {
 	for (unsigned int i = 0; i < 2; i++) {
 		l = &layouts[i];
@@ -320,7 +320,7 @@ static void many_buffers(void)
 	}
 }
 
-#define FOR_EACH(fn) static void fn##_both(void) { for_each_layout(fn); }
+#define FOR_EACH(fn) static void fn##_both(void) { with_each_layout(fn); }
 FOR_EACH(cut_the_middle)
 FOR_EACH(cut_the_ends)
 FOR_EACH(protect_a_page)
