@@ -6,7 +6,7 @@ KERNEL ?= stock-6.12
 MACHINE ?= base
 
 .DEFAULT_GOAL := all
-.PHONY: all help deps modules lib cli examples check check-all matrix lint fuzz bench demo vm clean \
+.PHONY: all help deps modules lib cli examples check check-all matrix lint fuzz bench bench-check demo vm clean \
 	install install-dkms uninstall deb rpm
 
 all: lib cli modules ## build all: library, command line, kernel modules
@@ -78,6 +78,9 @@ fuzz: deps ## random calls for FUZZ_TIME seconds (600), from SEED; leaves build/
 
 bench: deps ## count what attaching and mapping cost, on two kernels; leaves out/bench
 	@bench/run
+
+bench-check: deps ## the same, and compare with bench/baseline.json: 5 % more is a failure
+	@bench/run && bench/check
 
 demo: deps ## lend a BAR before your eyes; leaves out/demo
 	@demo/run

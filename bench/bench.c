@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/utsname.h>
+#include <time.h>
 
 #include "../tests/device/lib/buf.h"
 #include "../tests/device/lib/pci.h"
@@ -58,6 +59,29 @@ struct times times_of(const uint64_t *samples, unsigned int nr)
 	return (struct times){
 		sorted[0], sorted[nr / 2], sorted[nr - 1], nr,
 	};
+}
+
+uint64_t clock_now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return ((uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec) * 1000;
+}
+
+uint64_t clock_since(uint64_t began)
+{
+	uint64_t spent = clock_now() - began;
+	static uint64_t cost = UINT64_MAX;
+
+	if (cost == UINT64_MAX)
+		for (unsigned int i = 0; i < 100; i++) {
+			uint64_t from = clock_now(), asked = clock_now() - from;
+
+			if (asked < cost)
+				cost = asked;
+		}
+	return spent > cost ? spent - cost : 0;
 }
 
 static FILE *output(const char *name, const char *suffix)
@@ -108,6 +132,37 @@ void report_count(const char *what, uint64_t count, const char *unit)
 		(unsigned long long)count, unit);
 }
 
+void report_note(const char *fmt, ...)
+{
+	char text[200];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	fprintf(report.json, "%s\n  {\"what\": \"%s\", \"unit\": \"note\"}",
+		report.rows++ ? "," : "", text);
+	fprintf(report.md, "| %s | | | | |\n", text);
+}
+
+void report_ratio(const char *what, double times)
+{
+	fprintf(report.json, "%s\n  {\"what\": \"%s\", \"unit\": \"times\", \"ratio\": %.3f}",
+		report.rows++ ? "," : "", what, times);
+	fprintf(report.md, "| %s | %.2f times | | | |\n", what, times);
+}
+
+void report_point(const char *plot, const char *line, uint64_t x, struct times t)
+{
+	fprintf(report.json, "%s\n  {\"what\": \"%s, %s, %llu\", \"unit\": \"ns\", \"plot\": \"%s\", \"line\": \"%s\", \"x\": %llu, \"least\": %.1f, \"median\": %.1f, \"most\": %.1f, \"samples\": %u}",
+		report.rows++ ? "," : "", plot, line, (unsigned long long)x, plot,
+		line, (unsigned long long)x, t.least / 1e3, t.median / 1e3,
+		t.most / 1e3, t.nr);
+	fprintf(report.md, "| %s, %s, %llu | %.0f ns | %.0f | %.0f | %u |\n", plot,
+		line, (unsigned long long)x, t.least / 1e3, t.median / 1e3,
+		t.most / 1e3, t.nr);
+}
+
 void report_target(const char *what, double value, double limit,
 		   const char *unit)
 {
@@ -132,16 +187,45 @@ int report_end(void)
 	return report.missed;
 }
 
-void bench_run(struct barter_bench *req, uint32_t what, int dmabuf,
-	       const char *bdf, unsigned int samples, unsigned int batch)
+static int bench_file(void)
 {
-	unsigned int domain, bus, slot, function;
 	static int bench = -1;
 
 	if (bench < 0)
 		bench = open("/dev/barter-bench", O_RDWR | O_CLOEXEC);
 	if (bench < 0)
 		fail("/dev/barter-bench: %s", strerror(errno));
+	return bench;
+}
+
+int crowd_do(struct barter_bench_crowd *req, uint32_t action, int dmabuf,
+	     const char *bdf, unsigned int nr, bool map)
+{
+	unsigned int domain, bus, slot, function;
+
+	if (sscanf(bdf, "%x:%x:%x.%x", &domain, &bus, &slot, &function) != 4)
+		fail("no PCI address: %s", bdf);
+	*req = (struct barter_bench_crowd){
+		.action = action, .dmabuf_fd = dmabuf, .nr = nr, .map = map,
+		.domain = domain, .bus = bus, .devfn = slot << 3 | function,
+	};
+	return ioctl(bench_file(), BARTER_BENCH_IOC_CROWD, req) ? -errno : 0;
+}
+
+void bench_run(struct barter_bench *req, uint32_t what, int dmabuf,
+	       const char *bdf, unsigned int samples, unsigned int batch)
+{
+	int ret = bench_try(req, what, dmabuf, bdf, samples, batch);
+
+	if (ret)
+		fail("measuring %u on %s: %s", what, bdf, strerror(-ret));
+}
+
+int bench_try(struct barter_bench *req, uint32_t what, int dmabuf,
+	      const char *bdf, unsigned int samples, unsigned int batch)
+{
+	unsigned int domain, bus, slot, function;
+
 	if (sscanf(bdf, "%x:%x:%x.%x", &domain, &bus, &slot, &function) != 4)
 		fail("no PCI address: %s", bdf);
 	memset(req, 0, sizeof(*req));
@@ -152,8 +236,7 @@ void bench_run(struct barter_bench *req, uint32_t what, int dmabuf,
 	req->devfn = slot << 3 | function;
 	req->samples = samples;
 	req->batch = batch;
-	if (ioctl(bench, BARTER_BENCH_IOC_RUN, req))
-		fail("measuring %u on %s: %s", what, bdf, strerror(errno));
+	return ioctl(bench_file(), BARTER_BENCH_IOC_RUN, req) ? -errno : 0;
 }
 
 struct times bench_times(const struct barter_bench *req, unsigned int step)

@@ -25,12 +25,22 @@ struct times {
 	unsigned int nr;
 };
 
+/* Picoseconds since @began, without what the question costs. */
+uint64_t clock_now(void);
+uint64_t clock_since(uint64_t began);
+
 struct times times_of(const uint64_t *samples, unsigned int nr);
 
 /* A question begins a report; the answers are left in /out/NAME.json and .md. */
 void report_begin(const char *name, const char *question);
 void report_time(const char *what, struct times t);
 void report_count(const char *what, uint64_t count, const char *unit);
+/* Something that cannot be measured, and why. */
+void report_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* A time of a series that is plotted: in @plot, the line @line at @x. */
+void report_point(const char *plot, const char *line, uint64_t x, struct times t);
+/* A relation that no target is set for. */
+void report_ratio(const char *what, double times);
 /* Is @value at most @limit? */
 void report_target(const char *what, double value, double limit,
 		   const char *unit);
@@ -40,6 +50,12 @@ int report_end(void);
 /* Have the module measure; ends the program if that fails. */
 void bench_run(struct barter_bench *req, uint32_t what, int dmabuf,
 	       const char *bdf, unsigned int samples, unsigned int batch);
+/* The same, but -errno where it fails. */
+int bench_try(struct barter_bench *req, uint32_t what, int dmabuf,
+	      const char *bdf, unsigned int samples, unsigned int batch);
+/* Importers: see struct barter_bench_crowd. 0 or -errno. */
+int crowd_do(struct barter_bench_crowd *req, uint32_t action, int dmabuf,
+	     const char *bdf, unsigned int nr, bool map);
 /* The least time of a step, and all of it. */
 struct times bench_times(const struct barter_bench *req, unsigned int step);
 

@@ -55,4 +55,45 @@ struct barter_bench {
 
 #define BARTER_BENCH_IOC_RUN	_IO(0xBD, 0)
 
+/* What a file's importers do; there is one crowd to a file. */
+enum {
+	BARTER_BENCH_GATHER,	/* attach, all of them, and map if asked to */
+	BARTER_BENCH_MAP_AGAIN,	/* those that were told to unmap */
+	BARTER_BENCH_DISSOLVE,	/* unmap and detach all */
+};
+
+#define BARTER_BENCH_CROWD	1024
+
+/**
+ * struct barter_bench_crowd - BARTER_BENCH_IOC_CROWD
+ * @action: BARTER_BENCH_GATHER, and so on; what follows is for that
+ * @dmabuf_fd: the buffer, of whomever
+ * @domain: PCI address of the importers' device
+ * @bus: of it
+ * @devfn: of it
+ * @nr: how many, at most BARTER_BENCH_CROWD
+ * @map: 1: map too
+ * @__reserved: 0
+ * @out_attach_ps: of one of them, on average
+ * @out_map_ps: likewise
+ * @out_unmap_ps: likewise, when dissolved
+ * @out_detach_ps: likewise
+ */
+struct barter_bench_crowd {
+	__u32 action;
+	__s32 dmabuf_fd;
+	__u32 domain;
+	__u32 bus;
+	__u32 devfn;
+	__u32 nr;
+	__u32 map;
+	__u32 __reserved;
+	__aligned_u64 out_attach_ps;
+	__aligned_u64 out_map_ps;
+	__aligned_u64 out_unmap_ps;
+	__aligned_u64 out_detach_ps;
+};
+
+#define BARTER_BENCH_IOC_CROWD	_IO(0xBD, 1)
+
 #endif /* BARTER_BENCH_H */

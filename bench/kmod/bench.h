@@ -37,6 +37,11 @@ int bench_domain(struct dma_buf *dmabuf, struct pci_dev *pdev,
 int bench_bar(struct dma_buf *dmabuf, struct pci_dev *pdev,
 	      struct barter_bench *req);
 
+/* crowd.c */
+struct bench_crowd;
+int bench_crowd(struct bench_crowd **crowd, struct barter_bench_crowd *req);
+void crowd_dissolve(struct bench_crowd *crowd, struct barter_bench_crowd *req);
+
 /* count.c */
 enum { COUNT_ALLOCATIONS, COUNT_IOMMU, COUNT_NR };
 int count_init(void);

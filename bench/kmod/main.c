@@ -66,11 +66,44 @@ static int bench_run(struct barter_bench *req)
 	return ret;
 }
 
+static int bench_ioctl_crowd(struct file *file, void __user *arg)
+{
+	struct bench_crowd *crowd;
+	struct barter_bench_crowd req;
+	int ret;
+
+	if (copy_from_user(&req, arg, sizeof(req)))
+		return -EFAULT;
+	mutex_lock(&bench_lock);
+	bench_calibrate();
+	crowd = file->private_data;
+	ret = bench_crowd(&crowd, &req);
+	file->private_data = crowd;
+	mutex_unlock(&bench_lock);
+	if (!ret && copy_to_user(arg, &req, sizeof(req)))
+		ret = -EFAULT;
+	return ret;
+}
+
+static int bench_open(struct inode *inode, struct file *file)
+{
+	file->private_data = NULL;
+	return 0;
+}
+
+static int bench_release(struct inode *inode, struct file *file)
+{
+	crowd_dissolve(file->private_data, NULL);
+	return 0;
+}
+
 static long bench_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	struct barter_bench *req;
 	int ret;
 
+	if (cmd == BARTER_BENCH_IOC_CROWD)
+		return bench_ioctl_crowd(file, (void __user *)arg);
 	if (cmd != BARTER_BENCH_IOC_RUN)
 		return -ENOTTY;
 	req = memdup_user((void __user *)arg, sizeof(*req));
@@ -90,6 +123,8 @@ static long bench_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 
 static const struct file_operations bench_fops = {
 	.owner = THIS_MODULE,
+	.open = bench_open,
+	.release = bench_release,
 	.unlocked_ioctl = bench_ioctl,
 };
 
