@@ -270,10 +270,11 @@ void drop_kept(struct thread *t)
 	t->kept_page = NULL;
 }
 
-/* A mapping that no other thread takes away or changes. */
+/* A mapping that no other thread takes away or changes; in the page tables, if it can be. */
 static long c_keep(struct thread *t, const uint64_t *a)
 {
 	int fd = fcntl(fd_get(a[0]), F_DUPFD_CLOEXEC, 0);
+	uint32_t v;
 	void *p;
 
 	if (fd < 0)
@@ -286,6 +287,7 @@ static long c_keep(struct thread *t, const uint64_t *a)
 	drop_kept(t);
 	t->kept = fd;
 	t->kept_page = p;
+	peek(p, &v);
 	return 0;
 }
 
@@ -296,10 +298,14 @@ static long c_look(struct thread *t, const uint64_t *a)
 	uint32_t v;
 
 	(void)a;
-	if (!t->kept_page || buf_info(t->kept, &before) ||
-	    (before.out_state != BARTER_STATE_REVOKED &&
-	     before.out_state != BARTER_STATE_DEAD))
+	if (!t->kept_page || buf_info(t->kept, &before))
 		return -ENODATA;
+	if (before.out_state != BARTER_STATE_REVOKED &&
+	    before.out_state != BARTER_STATE_DEAD) {
+		/* So that a revoke has something to take away. */
+		peek(t->kept_page, &v);
+		return -ENODATA;
+	}
 	if (peek(t->kept_page, &v) || buf_info(t->kept, &after) ||
 	    after.out_state != before.out_state ||
 	    after.out_generation != before.out_generation)
