@@ -262,6 +262,20 @@ static const char *const in_a_row[][IN_A_ROW] = {
 	{ "map_bar", "touch", "low_power", "touch", "map_bar" },
 };
 
+/* What belongs together mostly speaks of the same buffer, device and mapping. */
+static void make_latest(struct rng *r, struct call *c)
+{
+	const struct call_type *type = call_type(c->nr);
+
+	for (unsigned int i = 0; i < MAX_ARGS && type->arg[i]; i++) {
+		if (type->arg[i] <= A_OTHER && rng_percent(r, 90))
+			c->arg[i] = (uint64_t)(type->arg[i] - A_DEV) |
+				    LATEST << 8;
+		else if (type->arg[i] == A_SLOT && rng_percent(r, 90))
+			c->arg[i] = LATEST;
+	}
+}
+
 /* Returns how many there are, at most @room. */
 static uint32_t make_row(struct rng *r, struct call *c, uint32_t room)
 {
@@ -271,6 +285,7 @@ static uint32_t make_row(struct rng *r, struct call *c, uint32_t room)
 	for (i = 0; i < IN_A_ROW && i < room && names[i]; i++) {
 		c[i].nr = number_of(names[i]);
 		make_args(r, &c[i]);
+		make_latest(r, &c[i]);
 	}
 	return i;
 }
