@@ -104,7 +104,7 @@ ok "SIGTERM: and the lock" [ ! -e "$socket.lock" ]
 stale() { python3 -c 'import socket, sys; socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET).bind(sys.argv[1])' "$1"; }
 if command -v python3 > /dev/null && command -v flock > /dev/null; then
 	stale "$socket"
-	flock "$socket.lock" "$barter" vend --policy "$policy" --socket "$socket" > "$work/out" 2> "$work/err"
+	timeout 20 flock "$socket.lock" "$barter" vend --policy "$policy" --socket "$socket" > "$work/out" 2> "$work/err"
 	ok "a broker that starts while another does" err_has "Address already in use"
 	ok "it leaves the socket alone" [ -S "$socket" ]
 	lost=0 many=0 none=0
