@@ -342,8 +342,8 @@ static void reset_by_sysfs(void)
 }
 BOTH(reset_by_sysfs)
 
-/* Also if a config write has taken buffers away, and goes on meanwhile. */
-static void reset_after_an_interrupted_revoke(void)
+/* Also where buffers have been taken away, and given back, since it was mapped. */
+static void reset_after_memory_off(void)
 {
 	volatile uint8_t *p = map_bar(0, PAGE);
 	uint32_t v;
@@ -773,7 +773,7 @@ int main(void)
 	CASE(no_way_to_the_buffer);
 	CASE(memory_off_both);
 	CASE(reset_by_sysfs_both);
-	CASE(reset_after_an_interrupted_revoke);
+	CASE(reset_after_memory_off);
 	CASE(in_the_middle_of_a_reset);
 	CASE(nobody_notices_a_reset_through_vfio_both);
 	CASE(the_last_munmap_closes_both);

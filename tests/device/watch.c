@@ -262,6 +262,39 @@ static void revoking_and_revoked(void)
 	finish();
 }
 
+static int end_child(void *arg)
+{
+	(void)arg;
+	return buf_end(&mem, buf) ? 1 : 0;
+}
+
+/* Each change by itself: the end that waits, and that it is over. */
+static void end_that_waits(void)
+{
+	struct barter_watch now;
+	int t = tester_open(), id;
+	pid_t pid;
+
+	if (!start())
+		return;
+	id = tester_attach(t, buf, BARTER_TEST_F_STUCK);
+	is_errno(tester_map(t, id, BARTER_TEST_BIDIRECTIONAL, NULL), 0,
+		 "an importer that does not let go");
+	is_errno(watch_begin(file, buf, event, &now), 0, "watch");
+	pid = spawn(end_child, NULL);
+	ok(watch_follow(buf, event, now.out_generation + 1, LONG, NULL),
+	   "told that the end waits");
+	is(buf_state(buf), BARTER_STATE_REVOKING, "REVOKING");
+	is(event_take(event, QUIET), 0, "no more for as long as it does");
+	is_errno(tester_letgo(t, id), 0, "let go");
+	ok(watch_follow(buf, event, now.out_generation + 2, LONG, NULL),
+	   "told that it is over");
+	is(reap(pid, LONG), 0, "it is");
+	is(buf_state(buf), BARTER_STATE_DEAD, "DEAD");
+	close(t);
+	finish();
+}
+
 /* ---- quickly ---- */
 
 static void *blinks(void *arg)
@@ -405,6 +438,7 @@ int main(void)
 	CASE(ended_alone);
 	CASE(born_revoked);
 	CASE(revoking_and_revoked);
+	CASE(end_that_waits);
 	CASE(changes_that_follow_quickly);
 	CASE(last_change_of_a_buffer);
 	CASE(semaphore);
