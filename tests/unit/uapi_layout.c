@@ -7,6 +7,7 @@
  * then on structures grow at the end.
  */
 #include <linux/barter-pf.h>
+#include <linux/barter-vedu.h>
 #include <linux/barter.h>
 
 #include <stddef.h>
@@ -217,3 +218,16 @@ AT(barter_pf_status, out_domain, 40);
 AT(barter_pf_status, __reserved, 46);
 AT(barter_pf_status, out_generation, 48);
 AT(barter_pf_status, out_dark_frames, 88);
+
+HOLDS(sizeof(struct barter_vedu_command) == 64);
+AT(barter_vedu_command, flags, 4);
+AT(barter_vedu_command, src, 8);
+AT(barter_vedu_command, dst, 16);
+AT(barter_vedu_command, length, 24);
+AT(barter_vedu_command, value, 32);
+AT(barter_vedu_command, out_status, 40);
+AT(barter_vedu_command, __reserved, 44);
+AT(barter_vedu_command, out_value, 48);
+AT(barter_vedu_command, __reserved2, 56);
+HOLDS(BARTER_VEDU_RING + BARTER_VEDU_NR_SLOTS * sizeof(struct barter_vedu_command) ==
+      BARTER_VEDU_BAR0_LENGTH);

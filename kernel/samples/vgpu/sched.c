@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Copyright (c) 2026 the barter developers
+ *
+ * Who uses the engine next: all vEDUs that have memory ready for it, in turn.
+ *
+ * A job goes back and forth between two. Its vEDU's own work item (ring.c) takes commands
+ * out of the ring, pins memory and gives it back, which may take as long as the guest
+ * pleases: a page that it maps may be slow to come. The engine's worker, which
+ * all guests wait for, does transfers and nothing else. A turn of it is at most two,
+ * whatever the command: what a guest asks for decides how many turns it needs, not how
+ * long others wait.
+ */
+#include <linux/pci.h>
+
+#include "vedu.h"
+
+static struct vedu *vedu_engine_next(struct vedu_engine *engine)
+{
+	struct vedu *v;
+
+	spin_lock(&engine->lock);
+	v = list_first_entry_or_null(&engine->runnable, struct vedu, node);
+	engine->current_vedu = v;
+	spin_unlock(&engine->lock);
+	return v;
+}
+
+static void vedu_engine_work(struct work_struct *work)
+{
+	struct vedu_engine *engine = container_of(work, struct vedu_engine, work);
+	struct vedu *v = vedu_engine_next(engine);
+	bool more, others;
+
+	if (!v)
+		return;
+	more = vedu_turn(v);
+
+	spin_lock(&engine->lock);
+	engine->current_vedu = NULL;
+	if (more && !v->stopped) {
+		list_move_tail(&v->node, &engine->runnable);
+	} else {
+		list_del_init(&v->node);
+		v->with_engine = false;
+		if (!v->stopped)
+			queue_work(vedu_queue, &v->work);
+	}
+	others = !list_empty(&engine->runnable);
+	/* From here on whoever waits for @v may free it. */
+	spin_unlock(&engine->lock);
+	wake_up_all(&engine->idle);
+	if (others)
+		queue_work(engine->queue, &engine->work);
+}
+
+/**
+ * vedu_kick - there may be something to do
+ * @v: for this one; nothing happens while it is stopped
+ */
+void vedu_kick(struct vedu *v)
+{
+	struct vedu_engine *engine = v->engine;
+
+	spin_lock(&engine->lock);
+	if (!v->stopped)
+		queue_work(vedu_queue, &v->work);
+	spin_unlock(&engine->lock);
+}
+
+/**
+ * vedu_engine_has - is the job with the engine?
+ * @v: the vEDU, by its own work item
+ *
+ * Return: true: it is, or @v is stopped; hands off.
+ */
+bool vedu_engine_has(struct vedu *v)
+{
+	struct vedu_engine *engine = v->engine;
+	bool has;
+
+	spin_lock(&engine->lock);
+	has = v->with_engine || v->stopped;
+	spin_unlock(&engine->lock);
+	return has;
+}
+
+/**
+ * vedu_engine_submit - hand the job to the engine
+ * @v: by its own work item, which is queued again when the engine hands it back
+ */
+void vedu_engine_submit(struct vedu *v)
+{
+	struct vedu_engine *engine = v->engine;
+
+	spin_lock(&engine->lock);
+	if (!v->stopped) {
+		v->with_engine = true;
+		list_add_tail(&v->node, &engine->runnable);
+		/* Before the lock goes: a stop comes before the queue is destroyed. */
+		queue_work(engine->queue, &engine->work);
+	}
+	spin_unlock(&engine->lock);
+}
+
+/**
+ * vedu_engine_pause - no transfer runs any more
+ * @v: for this one
+ *
+ * Nor does one come before vedu_engine_start(). Waits for a turn at most.
+ */
+void vedu_engine_pause(struct vedu *v)
+{
+	struct vedu_engine *engine = v->engine;
+
+	spin_lock(&engine->lock);
+	v->stopped = true;
+	if (engine->current_vedu != v)
+		list_del_init(&v->node);
+	spin_unlock(&engine->lock);
+	wait_event(engine->idle, READ_ONCE(engine->current_vedu) != v);
+	/* The worker may still be inside the lock, with a look at @v. */
+	spin_lock(&engine->lock);
+	v->with_engine = false;
+	spin_unlock(&engine->lock);
+}
+
+/**
+ * vedu_engine_stop - nothing runs any more
+ * @v: for this one
+ *
+ * When it returns no transfer of @v runs, nor its work item, and none comes before
+ * vedu_engine_start(): its job is the caller's. The work item may be in the middle of
+ * pinning, for as long as the guest's memory makes it wait.
+ */
+void vedu_engine_stop(struct vedu *v)
+{
+	vedu_engine_pause(v);
+	cancel_work_sync(&v->work);
+}
+
+/**
+ * vedu_engine_start - there may be transfers
+ * @v: for this one, if its engine is there
+ */
+void vedu_engine_start(struct vedu *v)
+{
+	struct vedu_engine *engine = v->engine;
+
+	spin_lock(&engine->lock);
+	v->stopped = engine->gone;
+	spin_unlock(&engine->lock);
+}
+
+/**
+ * vedu_engine_init - prepare the taking of turns
+ * @engine: zeroed, with its pdev
+ *
+ * Return: 0, -ENOMEM.
+ */
+int vedu_engine_init(struct vedu_engine *engine)
+{
+	spin_lock_init(&engine->lock);
+	INIT_LIST_HEAD(&engine->runnable);
+	init_waitqueue_head(&engine->idle);
+	INIT_WORK(&engine->work, vedu_engine_work);
+	engine->queue = alloc_ordered_workqueue("%s-%s", 0, VEDU_NAME,
+						pci_name(engine->pdev));
+	return engine->queue ? 0 : -ENOMEM;
+}
+
+/**
+ * vedu_engine_halt - nobody gets a turn any more
+ * @engine: the engine
+ *
+ * No transfer runs when it returns, and no guest's memory is mapped for the device.
+ */
+void vedu_engine_halt(struct vedu_engine *engine)
+{
+	struct vedu *v;
+
+	spin_lock(&engine->lock);
+	engine->gone = true;
+	spin_unlock(&engine->lock);
+	mutex_lock(&engine->members_lock);
+	/* All at once, and then those whose pinning takes its time. */
+	list_for_each_entry(v, &engine->members, member) {
+		vedu_engine_pause(v);
+		vedu_irq_raise(&v->request);
+	}
+	list_for_each_entry(v, &engine->members, member)
+		vedu_gone(v);
+	mutex_unlock(&engine->members_lock);
+}
