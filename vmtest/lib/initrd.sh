@@ -5,7 +5,7 @@
 
 # What every guest loads, then what is there for modprobe, if the kernel has it.
 readonly LOAD_MODULES='vfio vfio-pci vfio_iommu_type1'
-readonly SPARE_MODULES='iommufd aer_inject'
+readonly SPARE_MODULES='iommufd mdev aer_inject'
 
 # newer FILE SOURCE...: is FILE there and newer than each source?
 newer() {

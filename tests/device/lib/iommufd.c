@@ -92,11 +92,12 @@ void ioas_close(struct ioas *ioas)
 }
 
 static int map(const struct ioas *ioas, unsigned long request, int fd,
-	       uint64_t start, uint64_t length, uint64_t iova)
+	       uint64_t start, uint64_t length, uint64_t iova, bool write)
 {
 	struct ioas_map arg = {
 		.size = sizeof(arg),
-		.flags = MAP_FIXED_IOVA | MAP_READABLE | MAP_WRITEABLE,
+		.flags = MAP_FIXED_IOVA | MAP_READABLE |
+			 (write ? MAP_WRITEABLE : 0),
 		.id = ioas->id,
 		.fd = fd,
 		.start = start,
@@ -110,13 +111,19 @@ static int map(const struct ioas *ioas, unsigned long request, int fd,
 int ioas_map_file(const struct ioas *ioas, int fd, uint64_t start,
 		  uint64_t length, uint64_t iova)
 {
-	return map(ioas, IOAS_MAP_FILE, fd, start, length, iova);
+	return map(ioas, IOAS_MAP_FILE, fd, start, length, iova, true);
 }
 
 int ioas_map_memory(const struct ioas *ioas, void *p, uint64_t length,
 		    uint64_t iova)
 {
-	return map(ioas, IOAS_MAP, 0, (uintptr_t)p, length, iova);
+	return ioas_map_memory_as(ioas, p, length, iova, true);
+}
+
+int ioas_map_memory_as(const struct ioas *ioas, void *p, uint64_t length,
+		       uint64_t iova, bool write)
+{
+	return map(ioas, IOAS_MAP, 0, (uintptr_t)p, length, iova, write);
 }
 
 int ioas_unmap(const struct ioas *ioas, uint64_t iova, uint64_t length)

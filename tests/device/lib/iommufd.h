@@ -28,6 +28,9 @@ int ioas_map_file(const struct ioas *ioas, int fd, uint64_t start,
 		  uint64_t length, uint64_t iova);
 int ioas_map_memory(const struct ioas *ioas, void *p, uint64_t length,
 		    uint64_t iova);
+/* The same, for writing only if @write. */
+int ioas_map_memory_as(const struct ioas *ioas, void *p, uint64_t length,
+		       uint64_t iova, bool write);
 int ioas_unmap(const struct ioas *ioas, uint64_t iova, uint64_t length);
 
 /* As dev_open() and dev_open_bound(), by the character device. */
