@@ -121,6 +121,7 @@ struct barter_vgpu_ops {
  * @asks_again: may be NULL, which means no: is barter_vgpu_dma_unmap() called again, ten
  *	times at least, if it returns with pages still pinned? It then does so where its
  *	caller's locks keep @unpin, @pin or @rw from their end. Else it never does.
+ *	This and the next are called with locks held and only look.
  * @unpin_any: may be NULL, which means no: may ranges that were pinned by several
  *	calls, next to each other, be unpinned by one, of up to BARTER_VGPU_BATCH pages
  *

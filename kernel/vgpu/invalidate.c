@@ -34,6 +34,9 @@
 /* How long VFIO is waited for while its locks are held. */
 #define VGPU_PATIENCE		HZ
 
+/* So long after an unmap a failed pin may be due to it. */
+#define VGPU_NOTICED		(2 * HZ)
+
 struct workqueue_struct *vgpu_watchdogs;
 
 /**
@@ -95,6 +98,31 @@ bool vgpu_is_taken(struct barter_vgpu_space *space, u64 first, u64 last,
 			return true;
 	}
 	return vgpu_round_holds(space, first, last);
+}
+
+/**
+ * vgpu_was_unmapped - may a pin have failed because of an unmap?
+ * @space: a space, lock held
+ * @first: first byte
+ * @last: last byte
+ *
+ * While iommufd unmaps it answers as for memory that cannot be pinned at all, and that
+ * goes on after it has told us, until other devices have let go too.
+ *
+ * Return: whether the guest has unmapped some of the range a moment ago.
+ */
+bool vgpu_was_unmapped(struct barter_vgpu_space *space, u64 first, u64 last)
+{
+	const struct barter_vgpu_config *config = &space->config;
+
+	lockdep_assert_held(&space->lock);
+
+	if (config->backend->asks_again &&
+	    config->backend->asks_again(config->data))
+		return false;
+	return space->noticed_time && first <= space->noticed_last &&
+	       last >= space->noticed_first &&
+	       time_before(jiffies, space->noticed_time + VGPU_NOTICED);
 }
 
 /**
@@ -286,6 +314,11 @@ static void vgpu_take(struct vgpu_inval *inval)
 	INIT_LIST_HEAD(&inval->maps);
 	mutex_lock(&space->lock);
 	list_add(&inval->node, &space->invals);
+	if (inval->in_unmap) {
+		space->noticed_first = inval->first;
+		space->noticed_last = inval->last;
+		space->noticed_time = jiffies ?: 1;
+	}
 	vgpu_mark(inval);
 	found = vgpu_is_busy(inval);
 	mutex_unlock(&space->lock);

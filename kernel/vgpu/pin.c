@@ -383,10 +383,6 @@ static int vgpu_batch_pin(struct barter_vgpu_map *map)
 		batch->pinned = true;
 		ret = vgpu_batch_runs(space, batch);
 	}
-	if (ret == -EREMOTE)
-		pr_warn_ratelimited("barter-vgpu: %s: in guest addresses 0x%llx to 0x%llx there is memory of a device, which cannot be pinned; use the dma-buf that the device's driver lends (barter export), not the address\n",
-				    space->name, batch->start, batch->last);
-
 	mutex_lock(&space->lock);
 	space->in_backend--;
 	if (batch->pinned) {
@@ -394,9 +390,14 @@ static int vgpu_batch_pin(struct barter_vgpu_map *map)
 		space->stat.pinned += batch->npages;
 	}
 	/* If the guest is just taking it away then that is why this failed. */
-	if (space->cancelled)
+	if (space->cancelled ||
+	    (ret == -EREMOTE && !batch->pinned &&
+	     vgpu_was_unmapped(space, batch->start, batch->last)))
 		ret = -EAGAIN;
 	mutex_unlock(&space->lock);
+	if (ret == -EREMOTE)
+		pr_warn_ratelimited("barter-vgpu: %s: in guest addresses 0x%llx to 0x%llx there is memory of a device, which cannot be pinned; use the dma-buf that the device's driver lends (barter export), not the address\n",
+				    space->name, batch->start, batch->last);
 	return ret;
 }
 

@@ -204,6 +204,9 @@ struct vgpu_inval {
  * @mapped: pages of all maps in sum
  * @in_backend: calls of the backend under way
  * @rounds: unmaps that came more than once
+ * @noticed_first: what the guest unmapped last, whether anything of it was there,
+ * @noticed_last: where that ended,
+ * @noticed_time: and when; 0: never
  * @wq: unpins what the task that holds VFIO's locks must not unpin; each space has its
  *	own, since a guest can keep it waiting
  * @stat: what is asked for by barter_vgpu_stat()
@@ -232,6 +235,9 @@ struct barter_vgpu_space {
 	u64 mapped;
 	unsigned int in_backend;
 	struct list_head rounds;
+	u64 noticed_first;
+	u64 noticed_last;
+	unsigned long noticed_time;
 	struct workqueue_struct *wq;
 	struct barter_vgpu_stat stat;
 };
@@ -318,6 +324,7 @@ bool vgpu_may_not_call(struct barter_vgpu_space *space);
 bool vgpu_may_not_unpin(struct barter_vgpu_space *space);
 bool vgpu_is_taken(struct barter_vgpu_space *space, u64 first, u64 last,
 		   struct device *dma_dev);
+bool vgpu_was_unmapped(struct barter_vgpu_space *space, u64 first, u64 last);
 void vgpu_event(struct barter_vgpu_space *space);
 extern struct workqueue_struct *vgpu_watchdogs;
 void vgpu_wait_idle(struct barter_vgpu_space *space);

@@ -14,6 +14,7 @@
 
 #include "lib/access.h"
 #include "lib/fault.h"
+#include "lib/proc.h"
 #include "lib/tap.h"
 #include "lib/vgpu.h"
 
@@ -80,8 +81,12 @@ static int call_unmap(void)
 
 static bool whole_unmap(int ret)
 {
+	bool empty;
+
 	(void)ret;
-	return !vt_stat(VT_VFIO0).out_pages && !vt_stat(VT_VFIO0).out_maps;
+	WAIT_FOR(empty, !vt_stat(VT_VFIO0).out_pages && !vt_stat(VT_VFIO0).out_maps,
+		 10000);
+	return empty;
 }
 
 static void after_unmap(void)
