@@ -19,7 +19,10 @@
 /* A right that no guest memory has: type 1 says -EPERM only of what is mapped. */
 #define VGPU_VFIO_NEVER		(1 << 30)
 
-/* While iommufd unmaps, it answers as for memory that it cannot pin. */
+/*
+ * While iommufd unmaps, it answers as for memory that it cannot pin. With type 1 the
+ * guest may map what was missing before that is looked into.
+ */
 #define VGPU_VFIO_TRIES		3
 
 static bool vgpu_vfio_is_iommufd(struct vfio_device *vdev)
@@ -71,21 +74,23 @@ static int vgpu_vfio_pin(void *data, u64 iova, unsigned int npages, bool write,
 	struct vfio_device *vdev = data;
 	u64 last = vgpu_address(iova, npages) - 1;
 	bool iommufd = vgpu_vfio_is_iommufd(vdev);
-	int ret, tries = iommufd ? VGPU_VFIO_TRIES : 1;
+	int ret, tries = VGPU_VFIO_TRIES;
 
 	if ((dma_addr_t)last != last || (iommufd && last > ULONG_MAX))
 		return -EOVERFLOW;
 	for (;;) {
 		ret = vfio_pin_pages(vdev, iova, npages, IOMMU_READ |
 				     (write ? IOMMU_WRITE : 0), pages);
-		if (ret != -EINVAL || !--tries)
+		if (ret != -EINVAL)
 			break;
-		usleep_range(1000, 2000);
+		ret = iommufd ? -EREMOTE : vgpu_vfio_explain(vdev, iova, npages);
+		if (ret != -EREMOTE || !--tries)
+			return ret;
+		if (iommufd)
+			usleep_range(1000, 2000);
 	}
 	if (ret == npages)
 		return 0;
-	if (ret == -EINVAL)
-		return iommufd ? -EREMOTE : vgpu_vfio_explain(vdev, iova, npages);
 	/* A container that has no IOMMU type. */
 	if (ret == -ENOTTY)
 		return -EACCES;
