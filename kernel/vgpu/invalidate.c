@@ -302,6 +302,20 @@ static void vgpu_wait_all(struct vgpu_inval *inval, struct vgpu_round *round)
 			return;
 }
 
+/* For vgpu_was_unmapped(): when it begins, and when VFIO goes on with it. */
+static void vgpu_notice(const struct vgpu_inval *inval)
+{
+	struct barter_vgpu_space *space = inval->space;
+
+	lockdep_assert_held(&space->lock);
+
+	if (!inval->in_unmap)
+		return;
+	space->noticed_first = inval->first;
+	space->noticed_last = inval->last;
+	space->noticed_time = jiffies ?: 1;
+}
+
 /* Take back what @inval says. */
 static void vgpu_take(struct vgpu_inval *inval)
 {
@@ -314,11 +328,7 @@ static void vgpu_take(struct vgpu_inval *inval)
 	INIT_LIST_HEAD(&inval->maps);
 	mutex_lock(&space->lock);
 	list_add(&inval->node, &space->invals);
-	if (inval->in_unmap) {
-		space->noticed_first = inval->first;
-		space->noticed_last = inval->last;
-		space->noticed_time = jiffies ?: 1;
-	}
+	vgpu_notice(inval);
 	vgpu_mark(inval);
 	found = vgpu_is_busy(inval);
 	mutex_unlock(&space->lock);
@@ -336,6 +346,7 @@ static void vgpu_take(struct vgpu_inval *inval)
 	}
 
 	mutex_lock(&space->lock);
+	vgpu_notice(inval);
 	list_del(&inval->node);
 	mutex_unlock(&space->lock);
 }
