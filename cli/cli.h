@@ -86,7 +86,7 @@ const char *size_format(uint64_t bytes, char text[24]);
  */
 const char *plain_format(const char *from, size_t length, char *text);
 #define PLAIN_TEXT(field) \
-	plain_format(field, sizeof(field), (char[sizeof(field) + 1]){ 0 })
+	plain_format(field, sizeof(field), (char[sizeof(field) + 1]) { 0 })
 
 /* "0: 256 B, 2: 64 MiB" for all memory BARs; "-" if there is none. */
 const char *bars_format(const struct barter_pci *pci, char *text,

@@ -229,5 +229,5 @@ AT(barter_vedu_command, out_status, 40);
 AT(barter_vedu_command, __reserved, 44);
 AT(barter_vedu_command, out_value, 48);
 AT(barter_vedu_command, __reserved2, 56);
-HOLDS(BARTER_VEDU_RING + BARTER_VEDU_NR_SLOTS * sizeof(struct barter_vedu_command) ==
-      BARTER_VEDU_BAR0_LENGTH);
+HOLDS(BARTER_VEDU_BAR0_LENGTH ==
+	BARTER_VEDU_RING + BARTER_VEDU_NR_SLOTS * sizeof(struct barter_vedu_command));

@@ -334,7 +334,9 @@ int vedu_window_unlock(struct vedu_window *win, bool on)
  * vedu_window_reset - VFIO_DEVICE_RESET, as importers see it
  * @win: the window
  *
- * What is in the memory stays. Return: 0, -EINTR.
+ * What is in the memory stays.
+ *
+ * Return: 0, or -EINTR on a fatal signal.
  */
 int vedu_window_reset(struct vedu_window *win)
 {
