@@ -367,14 +367,13 @@ static bool moves(void)
 	return moved && ended == RUNS;
 }
 
-static void revoked_while_it_writes(void)
+/* Its memory goes @times times while it writes there, and comes back. */
+static void taken_while_it_writes(int times)
 {
 	uint32_t stopped, moved = 0;
 	pthread_t thread;
 
-	if (!lend())
-		return;
-	for (int i = 0; i < 5; i++) {
+	for (int i = 0; i < times; i++) {
 		need(prepare(COUNT, 64, 1), "a guest that counts");
 		spin_on(&thread);
 		need(moves(), "in the BAR");
@@ -390,6 +389,13 @@ static void revoked_while_it_writes(void)
 		is_errno(pci_raw_set_memory(mem.bdf, false), 0, "off");
 		is_errno(dev_set_memory(&mem, true), 0, "memory on");
 	}
+}
+
+static void revoked_while_it_writes(void)
+{
+	if (!lend())
+		return;
+	taken_while_it_writes(5);
 	take_back();
 }
 
@@ -494,27 +500,9 @@ static void bar_in_the_middle_of_a_reset(void)
 
 static void bar_taken_while_it_writes(void)
 {
-	uint32_t stopped, moved = 0;
-	pthread_t thread;
-
 	if (!lend_bar())
 		return;
-	for (int i = 0; i < 3; i++) {
-		need(prepare(COUNT, 64, 1), "a guest that counts");
-		spin_on(&thread);
-		need(moves(), "in the BAR");
-		is_errno(dev_set_memory(&mem, false), 0, "memory off");
-		is_errno(pci_raw_set_memory(mem.bdf, true), 0,
-			 "on again behind VFIO's back");
-		stopped = on_host(8 * PAGE + 64);
-		pthread_join(thread, NULL);
-		is_errno(ended, EFAULT, "KVM_RUN has ended");
-		for (int n = 0; n < 10; n++)
-			moved += on_host(8 * PAGE + 64) != stopped;
-		is(moved, 0, "nothing is written after that");
-		is_errno(pci_raw_set_memory(mem.bdf, false), 0, "off");
-		is_errno(dev_set_memory(&mem, true), 0, "memory on");
-	}
+	taken_while_it_writes(3);
 	reaches_bar("at last", 0x7a00);
 	take_back();
 }
