@@ -271,9 +271,9 @@ void drop_kept(struct thread *t)
 }
 
 /* A mapping that no other thread takes away or changes; in the page tables, if it can be. */
-static long c_keep(struct thread *t, const uint64_t *a)
+static long keep(struct thread *t, int buf)
 {
-	int fd = fcntl(fd_get(a[0]), F_DUPFD_CLOEXEC, 0);
+	int fd = fcntl(buf, F_DUPFD_CLOEXEC, 0);
 	uint32_t v;
 	void *p;
 
@@ -291,13 +291,22 @@ static long c_keep(struct thread *t, const uint64_t *a)
 	return 0;
 }
 
+static long c_keep(struct thread *t, const uint64_t *a)
+{
+	return keep(t, fd_get(a[0]));
+}
+
+void keep_latest(struct thread *t)
+{
+	keep(t, fd_get(K_BUF | LATEST << 8));
+}
+
 /* A buffer that is revoked, and not given back meanwhile, cannot be read. */
-static long c_look(struct thread *t, const uint64_t *a)
+long look(struct thread *t)
 {
 	struct barter_info before, after;
 	uint32_t v;
 
-	(void)a;
 	if (!t->kept_page || buf_info(t->kept, &before))
 		return -ENODATA;
 	if (before.out_state != BARTER_STATE_REVOKED &&
@@ -306,6 +315,7 @@ static long c_look(struct thread *t, const uint64_t *a)
 		peek(t->kept_page, &v);
 		return -ENODATA;
 	}
+	t->looks[before.out_state == BARTER_STATE_DEAD]++;
 	if (peek(t->kept_page, &v) || buf_info(t->kept, &after) ||
 	    after.out_state != before.out_state ||
 	    after.out_generation != before.out_generation)
@@ -314,6 +324,12 @@ static long c_look(struct thread *t, const uint64_t *a)
 		diag("a buffer was read that is %s, reasons %#x",
 		     state_name((int)after.out_state), after.out_reasons);
 	return 0;
+}
+
+static long c_look(struct thread *t, const uint64_t *a)
+{
+	(void)a;
+	return look(t);
 }
 
 /* ---- calls that are killed ---- */

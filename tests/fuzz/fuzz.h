@@ -196,6 +196,7 @@ struct thread {
 	unsigned int kill_ms;	/* the next call is made by a child, and killed */
 	int kept;		/* a buffer, and its first page, of this thread alone */
 	volatile void *kept_page;	/* NULL: none */
+	unsigned int looks[2];	/* at that page while it was revoked, and dead */
 	unsigned int seen_revoked;	/* times that page was read though it is revoked */
 	uint64_t programs, calls;
 	struct {
@@ -215,7 +216,11 @@ void *place(struct thread *t, uint64_t how, const void *data, size_t n);
 /* What a structure of @exact bytes says that its size is (A_SIZE). */
 uint64_t size_of(uint64_t how, size_t exact);
 long run_call(struct thread *t, const struct call *c);
+/* One page of a buffer, which this thread alone has a mapping of; of the latest one. */
+void keep_latest(struct thread *t);
 void drop_kept(struct thread *t);
+/* Read it: a buffer that is revoked all the while must not let it be read. */
+long look(struct thread *t);
 /*
  * Does it wait for a device_lock, which no signal ends? A child that did so with
  * copies of the device's files would wait for an unbind that waits for it.

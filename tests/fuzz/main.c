@@ -167,8 +167,15 @@ static void *run_thread(void *arg)
 			t->doing = NULL;
 		}
 		kcov_begin(&t->kcov);
-		for (uint32_t i = 0; i < t->prog.n && !stop; i++)
+		for (uint32_t i = 0; i < t->prog.n && !stop; i++) {
 			run_one(t, &t->prog.call[i]);
+			/* Not only where a program has a look of its own. */
+			t->doing = "look";
+			look(t);
+			t->doing = NULL;
+		}
+		if (!replay && rng_percent(&t->rng, 25))
+			keep_latest(t);
 		fresh = kcov_end(&t->kcov, &ours);
 		if (fresh && with_feedback && !replay)
 			corpus_add(&t->prog, ours, now_us() - began);
@@ -311,7 +318,7 @@ static void any_calls_at_once(void)
 {
 	int64_t began = now_ms(), next = began + REPORT_MS;
 	int64_t until = began + seconds * 1000;
-	unsigned int seen_revoked = 0;
+	unsigned int seen_revoked = 0, looks[2] = { 0 };
 	uint64_t programs, calls;
 	bool stuck = false;
 
@@ -343,9 +350,15 @@ static void any_calls_at_once(void)
 		tap_bail("a call hangs");
 	for (unsigned int i = 0; i < nr_threads; i++)
 		pthread_join(threads[i].thread, NULL);
-	for (unsigned int i = 0; i < nr_threads; i++)
+	for (unsigned int i = 0; i < nr_threads; i++) {
 		seen_revoked += threads[i].seen_revoked;
+		looks[0] += threads[i].looks[0];
+		looks[1] += threads[i].looks[1];
+	}
 	is(seen_revoked, 0, "what is revoked cannot be read");
+	diag("tried: %u times while revoked, %u times when dead", looks[0],
+	     looks[1]);
+	ok(looks[0] + looks[1] >= lowest / 4, "that was tried");
 
 	sums(&programs, &calls);
 	ok(programs >= lowest, "at least %u programs have run", lowest);
