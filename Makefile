@@ -6,7 +6,7 @@ KERNEL ?= stock-6.12
 MACHINE ?= base
 
 .DEFAULT_GOAL := all
-.PHONY: all help deps modules lib cli examples check check-all matrix lint fuzz bench bench-check demo vm clean \
+.PHONY: all help deps modules lib cli examples check check-whole check-all matrix lint fuzz bench bench-check demo vm clean \
 	install install-dkms uninstall deb rpm
 
 all: lib cli modules ## build all: library, command line, kernel modules
@@ -57,8 +57,11 @@ deb: deps ## Debian packages, in build/deb
 rpm: deps ## RPM packages, in build/rpm
 	@scripts/rpm
 
-check: deps ## all tests on KERNEL, the bed, units under sanitizers; parts on debug-7
+check: deps ## tests on KERNEL, the bed, units under sanitizers; parts on debug-7
 	@scripts/check $(if $(PART),-p) $(KERNEL)
+
+check-whole: deps ## the same with all tests on KERNEL
+	@scripts/check -w $(if $(PART),-p) $(if $(REST),-r) $(KERNEL)
 
 check-all: deps ## the matrix of all kernels, machines and tests, as a table
 	@scripts/check -a $(if $(REST),-r) $(if $(MINUTES),-m $(MINUTES))
