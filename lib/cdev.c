@@ -57,9 +57,12 @@ int barter_cdev_open(const char *path, struct barter_space *space, int *fd)
 
 	if (new < 0)
 		return -errno;
-	if (ioctl(new, BARTER_VFIO_BIND_IOMMUFD, &bind) ||
-	    ioctl(new, BARTER_VFIO_ATTACH_IOMMUFD, &attach)) {
-		ret = -errno;
+	/* A request like this is invalid only if the device is open already. */
+	if (ioctl(new, BARTER_VFIO_BIND_IOMMUFD, &bind))
+		ret = errno == EINVAL ? -EBUSY : -errno;
+	else
+		ret = ioctl(new, BARTER_VFIO_ATTACH_IOMMUFD, &attach) ? -errno : 0;
+	if (ret) {
 		close(new);
 		return ret;
 	}

@@ -92,6 +92,10 @@ static void opening(void)
 		return;
 	}
 	is(barter_device_is_cdev(device), 1, "by cdev when asked for");
+	is(barter_device_open(first_bdf, BARTER_OPEN_CDEV, &other), -EBUSY,
+	   "a cdev cannot be opened twice");
+	is(barter_device_open(first_bdf, BARTER_OPEN_GROUP, &other), -EBUSY,
+	   "nor its group beside it");
 	barter_device_close(device);
 	device = open_or_die(first_bdf, 0);
 	is(barter_device_is_cdev(device), 1, "cdev is the first choice");
