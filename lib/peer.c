@@ -111,6 +111,18 @@ static int peer_unmap(struct barter_peer *peer)
 	return ret == -ENOENT ? 0 : ret;
 }
 
+/* An iommufd maps the BAR by itself and asks no fd; mmap() does. */
+static int check_rights(int fd, int prot)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	if (flags < 0)
+		return -errno;
+	return (flags & O_ACCMODE) == O_RDWR ||
+	       ((flags & O_ACCMODE) == O_RDONLY && prot == PROT_READ) ?
+	       0 : -EACCES;
+}
+
 /* Does the buffer lie in this device's BAR? */
 static int check_lender(const struct barter_device *lender,
 			const struct barter_info *info)
@@ -149,6 +161,8 @@ BARTER_API int barter_peer_map(struct barter_device *lender, int fd,
 	ret = barter_buffer_info(-1, &info);
 	if (!ret)
 		ret = check_lender(lender, &info);
+	if (!ret)
+		ret = check_rights(fd, prot);
 	if (ret)
 		return ret;
 	/* A slice's ranges are in its parent, not in the BAR. */

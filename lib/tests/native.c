@@ -169,6 +169,26 @@ static int arrives(uint64_t at, uint64_t offset, uint8_t byte)
 	return same == CHUNK ? 1 : same ? -1 : 0;
 }
 
+/* An fd for reading lets a device read, also where iommufd is not shown the fd. */
+static void rights(struct barter_device *mem, struct barter_device *edu)
+{
+	struct barter_export what = {
+		.size = sizeof(what), .bar = 2,
+		.flags = BARTER_EXPORT_READ_ONLY, .open_flags = O_RDONLY,
+		.nr_ranges = 1, .ranges = scattered,
+	};
+	struct barter_peer *peer = NULL;
+	int fd = -1;
+
+	is(barter_device_export(mem, &what, &fd), 0, "a read-only buffer");
+	is(barter_peer_map(mem, fd, edu, 2 * WINDOW, RW, &peer), -EACCES,
+	   "is not mapped for a device to write");
+	is(barter_peer_map(mem, fd, edu, 2 * WINDOW, PROT_READ, &peer), 0,
+	   "but to read");
+	is(barter_peer_unmap(peer), 0, "unmap");
+	close(fd);
+}
+
 static void scattered_dma(void)
 {
 	struct barter_device *mem = open_or_die(mem_bdf, BARTER_OPEN_CDEV |
@@ -220,6 +240,7 @@ static void scattered_dma(void)
 	request.ioas += 1000;
 	is(barter_ioas_map(mem, &request, &second), -ENOENT, "no such IOAS");
 	request.ioas -= 1000;
+	rights(mem, edu);
 
 	is(barter_device_set_memory(mem, 0), 0, "memory off");
 	is(barter_ioas_remap(area), -ENODEV, "remap while it is off");
