@@ -72,7 +72,8 @@ struct barter_pci;
  * barter_topology_read() - take the picture
  * @topology: where it goes; barter_topology_free() releases it
  *
- * Return: 0, -ENOENT (no PCI in sysfs), -ENOMEM, or what reading gives.
+ * Return: 0, -ENOENT (no PCI in sysfs), -ENOMEM, -EINVAL (a file of sysfs has something
+ * else than a number), or what reading gives.
  */
 int barter_topology_read(struct barter_topology **topology);
 
@@ -320,7 +321,8 @@ int barter_driver_loaded(const char *driver);
  * @bdf: the device
  * @driver: the driver's name; NULL lets the kernel choose again
  *
- * Return: 0, -ENODEV, -EACCES, -EINVAL, or what writing gives.
+ * Return: 0, -EINVAL (@bdf is no address, or @driver too long), -ENODEV, -EACCES, or what
+ * writing gives.
  */
 int barter_driver_override(const char *bdf, const char *driver);
 
@@ -328,7 +330,10 @@ int barter_driver_override(const char *bdf, const char *driver);
  * barter_driver_detach() - take a device from its driver
  * @bdf: the device
  *
- * Return: 0 also if it has none, -ENODEV, -EACCES, or what writing gives.
+ * Of a VFIO driver the kernel waits there until nobody has the device open.
+ *
+ * Return: 0 also if it has none, -EINVAL (no address), -ENODEV, -EACCES, or what writing
+ * gives.
  */
 int barter_driver_detach(const char *bdf);
 
@@ -338,7 +343,8 @@ int barter_driver_detach(const char *bdf);
  *
  * That a driver was found is seen from a new barter_topology_read().
  *
- * Return: 0, -ENODEV, -EACCES, or what writing gives (the driver's own error).
+ * Return: 0, -EINVAL (no address), -ENODEV, -EACCES, or what writing gives (the driver's
+ * own error).
  */
 int barter_driver_probe(const char *bdf);
 

@@ -49,12 +49,13 @@ struct barter_peer;
  * cannot be removed, they fail and do nothing, but for the close. What the caller does to
  * barter_device_fd() by himself the library does not see.
  *
- * Return: 0, -EINVAL (@fd is no buffer of barter's or tells no BAR; @iova or @prot;
- * @iova plus length overflows), -ENODEV (another device's buffer; the memory is not
- * reachable now), -EBADFD (the buffer is dead), -EEXIST (something is mapped there),
- * -EACCES (the fd lacks the right), -EFAULT (taken back meanwhile),
- * -EOPNOTSUPP (with iommufd: the kernel does not lend natively), -ENOMEM, or what
- * else the kernel gives.
+ * Return: 0, -EINVAL (@fd is no buffer of barter's or tells no BAR, or with iommufd is a
+ * slice; @iova or @prot; @iova plus length overflows), -EBADF, -ENODEV (another device's
+ * buffer; the memory is not reachable now), -EBADFD (the buffer is dead), -EEXIST
+ * (something is mapped there), -EACCES (the fd lacks the right, or /dev/barter is not for
+ * the caller), -ENOENT (barter.ko is not loaded), -EFAULT (taken back meanwhile),
+ * -EOPNOTSUPP (with iommufd: the kernel does not lend natively), -ENOMEM, -EMFILE, or
+ * what else the kernel gives.
  */
 int barter_peer_map(struct barter_device *lender, int fd,
 		    struct barter_device *device, uint64_t iova, int prot,

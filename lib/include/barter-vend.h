@@ -365,8 +365,8 @@ int barter_broker_return(struct barter_broker *broker, uint64_t lease);
  *
  * Never waits.
  *
- * Return: 0, -EAGAIN (nothing new), -EPIPE (the broker is no more: all leases are
- * taken back), -EPROTO.
+ * Return: 0, -EAGAIN (nothing new), -EPIPE or -ECONNRESET (the broker is no more: all
+ * leases are taken back), -EMLINK (too many connections of this user), -EPROTO.
  */
 int barter_broker_event(struct barter_broker *broker,
 			struct barter_vend_event *event);

@@ -75,11 +75,13 @@ struct barter_device;
  * VFIO driver; lending needs BARTER_DRIVER.
  *
  * Return: 0, or -EINVAL (@bdf or @flags malformed), -ENODEV (no such device),
- * -ENXIO (not bound to a VFIO driver, or no IOMMU group), -EACCES (no
- * permission for the VFIO node), -EBUSY (somebody else has the device, or its
- * group), -EPERM (the group is not viable: another device of it is bound to a
- * driver that is not for VFIO; or interrupts are not isolated),
- * -EOPNOTSUPP (the way asked for by @flags does not exist), -ENOMEM.
+ * -ENXIO (not bound to a VFIO driver, or no IOMMU group), -ENOENT (VFIO is not
+ * loaded), -EACCES (no permission for the VFIO node, or a VF that takes a token),
+ * -EBUSY (somebody has the device open, or its group), -EPERM (the group is not
+ * viable: another device of it is bound to a driver that is not for VFIO, or, by
+ * character device, is in another address space; or interrupts are not isolated),
+ * -EOPNOTSUPP (the way asked for by @flags does not exist), -ENOMEM, -EMFILE, or
+ * what else the kernel gives.
  */
 int barter_device_open(const char *bdf, uint32_t flags,
 		       struct barter_device **device);
@@ -139,7 +141,8 @@ int barter_device_is_cdev(const struct barter_device *device);
  * @device: handle
  * @eventfd: readable from then on; -1 for none. The kernel keeps it
  *
- * An unbind waits until the device is closed, and signals this every few seconds.
+ * An unbind waits until the device is closed, and signals this at once and then every
+ * ten seconds.
  *
  * Return: 0, -EBADF, -EINVAL (not an eventfd), or what the kernel gives.
  */
@@ -182,7 +185,8 @@ int barter_device_region(struct barter_device *device, uint32_t index,
  * The address is aligned so that the kernel can use huge pages.
  *
  * Return: 0, -ENODEV (no such BAR), -EINVAL (outside the BAR, misaligned),
- * -EOPNOTSUPP (the BAR cannot be mapped), or what mmap() gives.
+ * -EOPNOTSUPP (the BAR cannot be mapped), -EBUSY (another driver has claimed it, or a
+ * page of it is mapped with another memory attribute), or what mmap() gives.
  */
 int barter_device_map(struct barter_device *device, uint32_t bar,
 		      uint64_t offset, uint64_t length, int prot,
@@ -204,7 +208,8 @@ int barter_unmap(void *address, uint64_t length);
  * @data: where the bytes go
  * @length: how many
  *
- * Return: 0, -EIO (short read), or what pread() gives.
+ * Return: 0, -EINVAL (not all of it is inside), -EIO (short read), or what pread()
+ * gives.
  */
 int barter_device_config_read(struct barter_device *device, uint64_t offset,
 			      void *data, size_t length);
@@ -216,8 +221,8 @@ int barter_device_config_read(struct barter_device *device, uint64_t offset,
  * @data: the bytes
  * @length: how many
  *
- * Return: 0, -EIO (short write), -EINTR (killed while a buffer was taken
- * back), or what pwrite() gives.
+ * Return: 0, -EINVAL (not all of it is inside), -EIO (short write), -EINTR (killed
+ * while a buffer was taken back: nothing was written), or what pwrite() gives.
  */
 int barter_device_config_write(struct barter_device *device, uint64_t offset,
 			       const void *data, size_t length);
@@ -260,7 +265,9 @@ int barter_device_reset(struct barter_device *device);
  * @device: handle
  * @on: 1: it may sleep, and its memory is taken back; 0: it is awake again
  *
- * Return: 0, -EOPNOTSUPP (the kernel or the driver cannot), or what the kernel gives.
+ * Return: 0, -EOPNOTSUPP (the kernel or the driver cannot), -EINVAL (it was let sleep
+ * already), -EINTR (killed while a buffer was taken back: it was not begun), or what the
+ * kernel gives.
  */
 int barter_device_set_low_power(struct barter_device *device, int on);
 
@@ -276,8 +283,9 @@ int barter_device_set_low_power(struct barter_device *device, int on);
  * pages in the IOMMU after a revoke: use barter_peer_map() or an importer in the
  * kernel where the memory may be taken back.
  *
- * Return: 0, -EEXIST (something is mapped there already), -EINVAL, -ENOMEM, or
- * what else the kernel gives.
+ * Return: 0, -EEXIST (something is mapped there already), -EINVAL, -EFAULT (no memory
+ * of this process, or not for that), -ENOSPC (too many maps), -ENOMEM, or what else the
+ * kernel gives.
  */
 int barter_device_dma_map(struct barter_device *device, void *address,
 			  uint64_t length, uint64_t iova, int prot);
@@ -288,7 +296,8 @@ int barter_device_dma_map(struct barter_device *device, void *address,
  * @iova: as given to the map
  * @length: as given to the map
  *
- * Return: 0, -ENOENT (nothing mapped there), or what the kernel gives.
+ * Return: 0, -ENOENT (nothing mapped there), -EINVAL (a part of a map), or what the
+ * kernel gives.
  */
 int barter_device_dma_unmap(struct barter_device *device, uint64_t iova,
 			    uint64_t length);
@@ -367,7 +376,8 @@ int barter_device_can_export_native(struct barter_device *device);
  * BARTER_MAX_OVERCOMMIT times the BAR), -EOPNOTSUPP (the driver does not
  * lend; native: see barter_device_can_export_native(), or more than one range,
  * which iommufd takes from nobody and the kernel maps wrongly behind an IOMMU:
- * see barter_ioas_map()), -ENOSPC, -ENOMEM, -EMFILE, -EINTR.
+ * see barter_ioas_map()), -EBUSY (another driver has claimed the BAR), -EFAULT,
+ * -ENOMEM, -EMFILE, -EINTR.
  */
 int barter_device_export(struct barter_device *device,
 			 const struct barter_export *what, int *fd);
@@ -384,7 +394,8 @@ int barter_device_export(struct barter_device *device,
  * Return: 0, -EBADF, -EINVAL (not a dma-buf), -ENODEV (not a buffer of barter's, or
  * of another device), -EBADFD (dead already), -EINTR (a fatal signal came while
  * importers were waited for: the buffer is revoked for good; another call makes
- * sure that nobody has it), -EOPNOTSUPP (the driver does not lend).
+ * sure that nobody has it), -EOPNOTSUPP (the driver does not lend), or what
+ * barter_peer_unmap() gives.
  */
 int barter_buffer_revoke(struct barter_device *device, int fd);
 
@@ -570,7 +581,7 @@ int barter_buffer_length(int fd, uint64_t *length);
  * Return: 0, -EINVAL (outside the buffer, misaligned), -EACCES (the fd lacks
  * the right), -EBADFD (the buffer is dead), -EBUSY (a buffer that is mapped with another
  * memory attribute has a page in common with this one), -ENOSPC (the device's mmap
- * space has no room for one as long as the buffer), -EBADF, -ENOMEM.
+ * space has no room for one as long as the buffer), -EBADF, -ENOMEM, -EINTR.
  */
 int barter_buffer_map(int fd, uint64_t offset, uint64_t length, int prot,
 		      void **address);
@@ -582,7 +593,8 @@ int barter_buffer_map(int fd, uint64_t offset, uint64_t length, int prot,
  *	@nr_ranges if wanted; the rest of the input is 0
  *
  * Return: 0, -EINVAL (not a barter dma-buf), -EBADF, -ENOENT (barter.ko is not
- * loaded), -EACCES, -E2BIG, -EINTR.
+ * loaded), -EACCES, -ENOTTY (@control is something else), -E2BIG, -EFAULT, -EINTR,
+ * -ENOMEM.
  */
 int barter_buffer_info(int control, struct barter_info *info);
 
@@ -714,7 +726,8 @@ void barter_watch_close(struct barter_watcher *watcher);
  * @route: filled as <linux/barter.h> says, @size included
  *
  * Return: 0 also when there is no route (see @out_route); else as
- * barter_buffer_info(), -EPERM (an address without CAP_SYS_ADMIN), -ENODEV.
+ * barter_buffer_info(), -EPERM (an address without CAP_SYS_ADMIN), -ENODEV (no such
+ * device, or it has left).
  */
 int barter_route_query(int control, struct barter_route *route);
 
