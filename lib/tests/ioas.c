@@ -2,9 +2,9 @@
 /*
  * Copyright (c) 2026 the barter developers
  *
- * barter_ioas_map() and exports against a made-up kernel: ioctl() is replaced
- * (ld --wrap) by one that keeps a list of what is mapped and fails where it is
- * told to. What the real kernel says is tested in the test machine.
+ * barter_ioas_map(), barter_peer_map() by iommufd, exports and opening a character
+ * device, against a made-up kernel: ioctl() is replaced (ld --wrap) by one that keeps
+ * a list of what is mapped and fails where it is told to. What the real kernel says is tested in the test machine.
  */
 #include "../internal.h"
 #include "../iommufd_abi.h"
@@ -46,6 +46,7 @@ static int own_native = 1;	/* does the driver know barter's numbers */
 static int lends = 1;		/* does the kernel lend */
 static struct vfio_region_dma_range lent;
 static uint32_t feature_seen, map_flags_seen;
+static int bind_errno;		/* binding a device to an iommufd fails with this */
 
 static int fake_feature(struct vfio_device_feature *feature)
 {
@@ -109,6 +110,21 @@ static int fake_unmap(const struct barter_ioas_unmap *unmap)
 	return -1;
 }
 
+/* A buffer of two pages of BAR 2 of 0000:01:00.0. */
+static int fake_info(struct barter_info *info)
+{
+	struct barter_range *ranges = (void *)(uintptr_t)info->ranges;
+
+	info->out_length = 2 * PAGE;
+	info->out_state = BARTER_STATE_OK;
+	info->out_bus = 1;
+	info->out_bar = 2;
+	info->out_nr_ranges = 1;
+	if (info->nr_ranges)
+		ranges[0] = (struct barter_range) { 3 * PAGE, 2 * PAGE };
+	return 0;
+}
+
 int __wrap_ioctl(int fd, unsigned long request, ...);
 int __wrap_ioctl(int fd, unsigned long request, ...)
 {
@@ -126,6 +142,11 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
 		return fake_map(argument);
 	case BARTER_IOMMU_IOAS_UNMAP:
 		return fake_unmap(argument);
+	case BARTER_IOC_INFO:
+		return fake_info(argument);
+	case BARTER_VFIO_BIND_IOMMUFD:
+		errno = bind_errno;
+		return -1;
 	default:
 		errno = ENOTTY;
 		return -1;
@@ -337,8 +358,68 @@ static void numbers(void)
 	   "cannot natively");
 }
 
+/* The kernel's word for a device that is open already. */
+static void open_twice(void)
+{
+	struct barter_space space = { .fd = 0 };
+	int fd = -1, before = open_files();
+
+	bind_errno = EINVAL;
+	is(barter_cdev_open("/dev/null", &space, &fd), -EBUSY, "open already");
+	bind_errno = EPERM;
+	is(barter_cdev_open("/dev/null", &space, &fd), -EPERM, "another errno");
+	is(fd, -1, "the fd is left alone");
+	is(open_files(), before, "nothing stays open");
+}
+
+static int try_peer(struct barter_device *lender, struct barter_device *user,
+		    int open_flags, int prot)
+{
+	struct barter_peer *peer = NULL;
+	int fd = open("/dev/null", open_flags | O_CLOEXEC), ret;
+
+	ret = barter_peer_map(lender, fd, user, IOVA, prot, &peer);
+	close(fd);
+	is(barter_peer_unmap(peer), 0, "unmap");
+	return ret;
+}
+
+/* iommufd maps the BAR, whatever the fd of the buffer is open for. */
+static void peer_rights(void)
+{
+	struct barter_space space = {
+		.references = 1, .fd = 0, .is_iommufd = 1, .ioas = IOAS,
+	};
+	struct barter_device lender = { .name = "0000:01:00.0" };
+	struct barter_device user = { .name = "0000:02:00.0", .space = &space };
+	char folder[] = "/tmp/barter-dev-XXXXXX", node[64];
+	int before = open_files();
+
+	is(!mkdtemp(folder), 0, "a folder");
+	snprintf(node, sizeof(node), "%s/barter", folder);
+	close(open(node, O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+	setenv("BARTER_DEV", folder, 1);
+	is(try_peer(&lender, &user, O_RDWR, PROT_READ | PROT_WRITE), 0,
+	   "an fd for both");
+	is(try_peer(&lender, &user, O_RDONLY, PROT_READ), 0,
+	   "an fd for reading, to read");
+	is(try_peer(&lender, &user, O_RDONLY, PROT_WRITE), -EACCES, "to write");
+	is(try_peer(&lender, &user, O_RDONLY, PROT_READ | PROT_WRITE), -EACCES,
+	   "to do both");
+	is(try_peer(&lender, &user, O_WRONLY, PROT_WRITE), -EACCES,
+	   "an fd for writing, as mmap() has it");
+	is(nr_areas, 0, "nothing is mapped");
+	is(space.references, 1, "nobody has the space");
+	is(open_files(), before, "nothing stays open");
+	unsetenv("BARTER_DEV");
+	unlink(node);
+	rmdir(folder);
+}
+
 int main(void)
 {
+	open_twice();
+	peer_rights();
 	maps_in_order();
 	all_or_nothing();
 	refusals();
