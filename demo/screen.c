@@ -15,6 +15,7 @@ int example_main(int argc, char **argv);
 #undef PAGE
 
 #include "desktop.h"
+#include "look.h"
 #include "program.h"
 #include "report.h"
 
@@ -55,36 +56,6 @@ static void draw_page(uint32_t *to, unsigned int page)
 
 		to[i] = desktop_pixel(&picture, pixel % WIDTH, pixel / WIDTH);
 	}
-}
-
-/*
- * Have QEMU write the screen of that device to @name in the folder on the host, and
- * write beside it what it must be: the two are compared there.
- */
-static void look(const char *device, const char *name)
-{
-	struct picture drawn = {
-		.width = WIDTH, .height = HEIGHT, .length = WIDTH * HEIGHT * 3,
-	};
-	char path[300];
-	char *dump[] = { "vmctl", "screendump", path, "-f", "png", (char *)device, NULL };
-	uint8_t *p;
-	int status;
-
-	snprintf(path, sizeof(path), "%s/%s.png", from_environment("SCREENS"), name);
-	status = run_program(dump);
-	check(!status, "exit status 0", "the screen's picture, by QEMU: %s.png", name);
-	p = drawn.pixels = malloc(drawn.length);
-	for (unsigned int i = 0; p && i < WIDTH * HEIGHT; i++) {
-		uint32_t pixel = desktop_pixel(&picture, i % WIDTH, i / WIDTH);
-
-		*p++ = (uint8_t)(pixel >> 16);
-		*p++ = (uint8_t)(pixel >> 8);
-		*p++ = (uint8_t)pixel;
-	}
-	if (!p || picture_write("/out/drawn.png", &drawn))
-		give_up("/out/drawn.png cannot be written");
-	free(drawn.pixels);
 }
 
 static struct fiemap_extent extents[EXTENTS];
@@ -204,6 +175,7 @@ static void vram(void)
 	check(!(info.out_faults_pte + info.out_faults_pmd) || info.out_mmaps == 0,
 	      "0", "CPU mappings of the buffer: %u", info.out_mmaps);
 	look("bochs0", "vram");
+	leave_drawn(&picture);
 	barter_peer_unmap(peer);
 	close(fd);
 	barter_device_close(display);

@@ -14,7 +14,8 @@
 #       disk NAME SIZE      a zeroed disk mem/NAME, as drive=NAME
 #       shared_ram          the guest's RAM as a memfd, which virtio-gpu's blobs want
 #       memfd NAME SIZE     memory without a file in mem/, as memdev=NAME
-#       udmabuf             QEMU gets /dev/udmabuf: this machine's, or what stands for it
+#       udmabuf             QEMU gets /dev/udmabuf: this machine's, or what stands for it;
+#                           $VM_UDMABUF tells which
 #       device ...          one -device
 #       append ...          words for the kernel command line
 #       guest NAME VALUE    a variable in the command's environment
@@ -63,11 +64,13 @@ udmabuf() {
 	local shim=$tools/udmabuf.so source=$vmtest_dir/preload/udmabuf.c
 
 	if [ -w /dev/udmabuf ]; then
+		guest VM_UDMABUF host
 		return
 	elif ! newer "$shim" "$source"; then
 		"${CC:-gcc}" -std=gnu11 -O2 -Wall -Wextra -fPIC -shared -o "$shim.$$" "$source" &&
 			mv "$shim.$$" "$shim" || die "the shim for udmabuf does not compile"
 	fi
+	guest VM_UDMABUF preload
 	[[ ${qemu_command[*]} != *"$shim"* ]] || return 0
 	say "this host has no /dev/udmabuf: QEMU runs with vmtest/preload/udmabuf.c in its place"
 	qemu_command=(env "LD_PRELOAD=$shim" "${qemu_command[@]}")

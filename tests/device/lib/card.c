@@ -4,7 +4,6 @@
  *
  * virtio-gpu by raw calls, see card.h.
  */
-#define _GNU_SOURCE
 #include "card.h"
 
 #include <drm_fourcc.h>
