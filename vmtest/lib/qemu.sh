@@ -107,6 +107,41 @@ qemu_runs() {
 		-device igb,netdev=net0,bus=rp0 -vga std >/dev/null
 }
 
+# What machines of a guest need that run their own firmware, or SeaBIOS.
+readonly GUEST_ROMS='qemu/kvmvapic.bin qemu/linuxboot_dma.bin qemu/multiboot_dma.bin qemu/pvh.bin
+	seabios/bios-256k.bin'
+
+# guest_qemu ROOT: a QEMU that is new enough into the guest's root, unchanged, as
+# qemu-system-x86_64: 70 MB.
+guest_qemu() {
+	local root=$1 tree=/ share lib=/usr/lib/qemu rom
+	local loader=$lib/ld-linux-x86-64.so.2 program=$lib/qemu-system-x86_64
+
+	if [ "$(qemu_own_version)" -ge "$QEMU_NEWER" ]; then
+		guest_file "$root" "$(command -v qemu-system-x86_64)"
+	else
+		qemu_ensure
+		tree=$qemu_dir
+		mkdir -p "$root$lib"
+		"$tree/usr/lib/x86_64-linux-gnu/${loader##*/}" --inhibit-cache \
+			--library-path "$tree/usr/lib/x86_64-linux-gnu" \
+			--list "$tree/usr/bin/qemu-system-x86_64" |
+			grep -o "$tree/[^ ]*" | xargs cp -L -t "$root$lib" &&
+			cp -L "$tree/usr/lib/x86_64-linux-gnu/${loader##*/}" \
+				"$tree/usr/bin/qemu-system-x86_64" "$root$lib" ||
+			die "no room for QEMU in the guest's root"
+		mkdir -p "$root/usr/bin"
+		printf '#!/bin/sh\nexec %s --library-path %s %s -L /usr/share/qemu "$@"\n' \
+			"$loader" "$lib" "$program" >"$root/usr/bin/qemu-system-x86_64"
+		chmod 755 "$root/usr/bin/qemu-system-x86_64"
+	fi
+	share=$root/usr/share/qemu
+	mkdir -p "$share"
+	for rom in $GUEST_ROMS; do
+		cp -L "$tree/usr/share/$rom" "$share/" || die "QEMU came without ${rom##*/}"
+	done
+}
+
 # qemu_clean: remove trees that have been succeeded.
 qemu_clean() {
 	local dir current
