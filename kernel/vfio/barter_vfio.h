@@ -75,8 +75,6 @@ int barter_vfio_native(struct barter_vfio *bv, u32 flags, void __user *arg,
 /* mmap.c */
 int barter_vfio_claim(struct barter_vfio *bv, unsigned int bar);
 int barter_vfio_mmap(struct vfio_device *vdev, struct vm_area_struct *vma);
-int barter_vfio_memattr(struct barter_vfio *bv, u32 flags, void __user *arg,
-			size_t argsz);
 
 /* features.c */
 int barter_vfio_feature(struct vfio_device *vdev, u32 flags, void __user *arg,

@@ -4,7 +4,7 @@
  *
  * VFIO_DEVICE_FEATURE: lending BARs, and the power features that take them away.
  */
-#include <linux/dma-buf.h>
+#include <linux/barter_feature.h>
 #include <linux/pci.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
@@ -100,21 +100,6 @@ static int barter_vfio_feature11(struct barter_vfio *bv, u32 flags,
 	return barter_vfio_lend(bv, &lend);
 }
 
-/* A structure of barter's that begins with its size, and may have grown. */
-static int barter_vfio_copy(void *to, size_t known, size_t least,
-			    const void __user *arg, size_t argsz)
-{
-	u32 size;
-
-	if (get_user(size, (const u32 __user *)arg))
-		return -EFAULT;
-	if (size < least || size > argsz)
-		return -EINVAL;
-	if (size > PAGE_SIZE)
-		return -E2BIG;
-	return copy_struct_from_user(to, known, arg, size);
-}
-
 /* barter's own number: always barter's buffer, in a structure that can grow. */
 static int barter_vfio_export(struct barter_vfio *bv, u32 flags,
 			      struct barter_feature_export __user *arg,
@@ -128,8 +113,8 @@ static int barter_vfio_export(struct barter_vfio *bv, u32 flags,
 				 offsetofend(typeof(req), ranges));
 	if (ret != 1)
 		return ret;
-	ret = barter_vfio_copy(&req, sizeof(req), offsetofend(typeof(req), ranges),
-			       arg, argsz);
+	ret = barter_feature_copy(&req, sizeof(req), offsetofend(typeof(req), ranges),
+				  arg, argsz);
 	if (ret)
 		return ret;
 	if (req.flags & ~(BARTER_EXPORT_READ_ONLY | BARTER_EXPORT_FORCE_ATTRIBUTE) ||
@@ -148,32 +133,6 @@ static int barter_vfio_export(struct barter_vfio *bv, u32 flags,
 		.name = req.name,
 	};
 	return barter_vfio_lend(bv, &lend);
-}
-
-/* One buffer of this device's, for ever. */
-static int barter_vfio_revoke(struct barter_vfio *bv, u32 flags,
-			      void __user *arg, size_t argsz)
-{
-	struct barter_feature_revoke req;
-	struct dma_buf *dmabuf;
-	int ret;
-
-	ret = vfio_check_feature(flags, argsz, VFIO_DEVICE_FEATURE_SET,
-				 sizeof(req));
-	if (ret != 1)
-		return ret;
-	ret = barter_vfio_copy(&req, sizeof(req), sizeof(req), arg, argsz);
-	if (ret)
-		return ret;
-	if (req.flags || req.__reserved)
-		return -EINVAL;
-
-	dmabuf = dma_buf_get(req.dmabuf_fd);
-	if (IS_ERR(dmabuf))
-		return PTR_ERR(dmabuf);
-	ret = barter_buf_revoke(bv->exp, dmabuf, BARTER_REVOKE_KILLABLE);
-	dma_buf_put(dmabuf);
-	return ret;
 }
 
 /* What memory was can be reached no more once this has begun. */
@@ -218,11 +177,11 @@ int barter_vfio_feature(struct vfio_device *vdev, u32 flags, void __user *arg,
 	case BARTER_FEATURE_EXPORT:
 		return barter_vfio_export(bv, flags, arg, argsz);
 	case BARTER_FEATURE_MEMATTR:
-		return barter_vfio_memattr(bv, flags, arg, argsz);
+		return barter_feature_memattr(bv->exp, flags, arg, argsz);
 	case BARTER_FEATURE_NATIVE:
 		return barter_vfio_native(bv, flags, arg, argsz);
 	case BARTER_FEATURE_REVOKE:
-		return barter_vfio_revoke(bv, flags, arg, argsz);
+		return barter_feature_revoke(bv->exp, flags, arg, argsz);
 	case VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY:
 	case VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY_WITH_WAKEUP:
 		return barter_vfio_low_power(bv, flags, arg, argsz);

@@ -6,14 +6,11 @@
  *
  * What vfio-pci-core would map is mapped as a buffer of the exporter's, so that
  * it has a name and goes away at a reset that core does not see coming. What core
- * would refuse, and regions that are no BARs, are left to core. How a buffer is
- * cached where it is mapped is chosen here too.
+ * would refuse, and regions that are no BARs, are left to core.
  */
-#include <linux/dma-buf.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/pci.h>
-#include <linux/uaccess.h>
 
 #include "barter_vfio.h"
 #include "../compat/compat_vfio.h"
@@ -82,46 +79,4 @@ int barter_vfio_mmap(struct vfio_device *vdev, struct vm_area_struct *vma)
 	snprintf(name, sizeof(name), "vfio:%s/%lu", pci_name(bv->core.pdev),
 		 bar);
 	return barter_exporter_mmap(bv->exp, bar, offset, name, vma);
-}
-
-/**
- * barter_vfio_memattr - BARTER_FEATURE_MEMATTR
- * @bv: the device
- * @flags: the operation
- * @arg: struct barter_feature_memattr
- * @argsz: bytes at @arg
- *
- * Return: 0 or the errno of struct barter_feature_memattr.
- */
-int barter_vfio_memattr(struct barter_vfio *bv, u32 flags, void __user *arg,
-			size_t argsz)
-{
-	struct barter_feature_memattr req;
-	struct dma_buf *dmabuf;
-	u32 size;
-	int ret;
-
-	ret = vfio_check_feature(flags, argsz, VFIO_DEVICE_FEATURE_SET,
-				 sizeof(req));
-	if (ret != 1)
-		return ret;
-	if (get_user(size, (const u32 __user *)arg))
-		return -EFAULT;
-	if (size < sizeof(req) || size > argsz)
-		return -EINVAL;
-	if (size > PAGE_SIZE)
-		return -E2BIG;
-	ret = copy_struct_from_user(&req, sizeof(req), arg, size);
-	if (ret)
-		return ret;
-	if (req.flags & ~BARTER_MEMATTR_FORCE)
-		return -EINVAL;
-
-	dmabuf = dma_buf_get(req.dmabuf_fd);
-	if (IS_ERR(dmabuf))
-		return PTR_ERR(dmabuf);
-	ret = barter_buf_set_memattr(bv->exp, dmabuf, req.memattr,
-				     req.flags & BARTER_MEMATTR_FORCE);
-	dma_buf_put(dmabuf);
-	return ret;
 }

@@ -5,7 +5,7 @@
  * VFIO_DEVICE_FEATURE of a vEDU with memory: ranges of its BAR 2 as a dma-buf, by
  * the numbers and in the layout of barter-vfio-pci (<linux/barter.h>).
  */
-#include <linux/dma-buf.h>
+#include <linux/barter_feature.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
@@ -33,7 +33,7 @@ static int vedu_lend(struct vedu *v, u32 region, const void __user *from,
 
 	if (!lend->nr)
 		return -EINVAL;
-	if (region != VEDU_BAR2 || !v->window)
+	if (region != VEDU_BAR2)
 		return -ENODEV;
 	if (lend->nr > BARTER_MAX_RANGES)
 		return -E2BIG;
@@ -74,21 +74,6 @@ static int vedu_feature11(struct vedu *v, u32 flags,
 	return vedu_lend(v, req.region_index, arg->dma_ranges, &lend);
 }
 
-/* A structure of barter's that begins with its size, and may have grown. */
-static int vedu_copy(void *to, size_t known, size_t least, const void __user *arg,
-		     size_t argsz)
-{
-	u32 size;
-
-	if (get_user(size, (const u32 __user *)arg))
-		return -EFAULT;
-	if (size < least || size > argsz)
-		return -EINVAL;
-	if (size > PAGE_SIZE)
-		return -E2BIG;
-	return copy_struct_from_user(to, known, arg, size);
-}
-
 static int vedu_export(struct vedu *v, u32 flags, void __user *arg, size_t argsz)
 {
 	struct barter_feature_export req;
@@ -99,7 +84,7 @@ static int vedu_export(struct vedu *v, u32 flags, void __user *arg, size_t argsz
 	ret = vfio_check_feature(flags, argsz, VFIO_DEVICE_FEATURE_GET, least);
 	if (ret != 1)
 		return ret;
-	ret = vedu_copy(&req, sizeof(req), least, arg, argsz);
+	ret = barter_feature_copy(&req, sizeof(req), least, arg, argsz);
 	if (ret)
 		return ret;
 	if (req.flags & ~(BARTER_EXPORT_READ_ONLY | BARTER_EXPORT_FORCE_ATTRIBUTE) ||
@@ -114,44 +99,24 @@ static int vedu_export(struct vedu *v, u32 flags, void __user *arg, size_t argsz
 	return vedu_lend(v, req.region_index, u64_to_user_ptr(req.ranges), &lend);
 }
 
-/* One buffer of this vEDU's, for ever. */
-static int vedu_revoke(struct vedu *v, u32 flags, void __user *arg, size_t argsz)
-{
-	struct barter_feature_revoke req;
-	struct dma_buf *dmabuf;
-	int ret;
-
-	ret = vfio_check_feature(flags, argsz, VFIO_DEVICE_FEATURE_SET, sizeof(req));
-	if (ret != 1)
-		return ret;
-	ret = vedu_copy(&req, sizeof(req), sizeof(req), arg, argsz);
-	if (ret)
-		return ret;
-	if (req.flags || req.__reserved || !v->window)
-		return -EINVAL;
-	dmabuf = dma_buf_get(req.dmabuf_fd);
-	if (IS_ERR(dmabuf))
-		return PTR_ERR(dmabuf);
-	ret = barter_buf_revoke(vedu_window_exporter(v->window), dmabuf,
-				BARTER_REVOKE_KILLABLE);
-	dma_buf_put(dmabuf);
-	return ret;
-}
-
 /* vfio_device_ops.device_feature */
 int vedu_feature(struct vfio_device *vdev, u32 flags, void __user *arg, size_t argsz)
 {
 	struct vedu *v = vedu_from_vdev(vdev);
+	struct barter_exporter *exp;
 
 	if (!v->window)
 		return -ENOTTY;
+	exp = vedu_window_exporter(v->window);
 	switch (flags & VFIO_DEVICE_FEATURE_MASK) {
 	case VFIO_DEVICE_FEATURE_DMA_BUF:
 		return vedu_feature11(v, flags, arg, argsz);
 	case BARTER_FEATURE_EXPORT:
 		return vedu_export(v, flags, arg, argsz);
+	case BARTER_FEATURE_MEMATTR:
+		return barter_feature_memattr(exp, flags, arg, argsz);
 	case BARTER_FEATURE_REVOKE:
-		return vedu_revoke(v, flags, arg, argsz);
+		return barter_feature_revoke(exp, flags, arg, argsz);
 	default:
 		return -ENOTTY;
 	}
