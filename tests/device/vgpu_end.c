@@ -4,8 +4,8 @@
  *
  * The sample mediated devices (kernel/samples/vgpu) and everything that ends: memory
  * that a guest unmaps while the engine writes to it, guests that are killed, vEDUs,
- * engines and memories that are removed, the module; and BAR 2, which is lent and
- * taken back.
+ * engines and memories that are removed, the module; in vgpu_end/bar2.c: BAR 2, which is
+ * lent and taken back.
  *
  * vgpu_end: by type 1 containers, and what is different by iommufd where there is one.
  * vgpu_end:pt: where no IOMMU translates, so that nothing but the driver keeps the engine
@@ -13,32 +13,23 @@
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
-#include <linux/pci_regs.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-#include "lib/access.h"
-#include "lib/buf.h"
-#include "lib/edu.h"
-#include "lib/pci.h"
 #include "lib/proc.h"
 #include "lib/tap.h"
-#include "lib/vedu.h"
+#include "vgpu_end/vgpu_end.h"
 
-#define IOVA	0x100000ull
-#define MEMORY	(64 * PAGE)
+char edu[BDF_LENGTH], vram[BDF_LENGTH];
+struct guest g;
+uint8_t *ram;
 
-static char edu[BDF_LENGTH], vram[BDF_LENGTH];
-static struct guest g;
-static uint8_t *ram;
-
-static void *memory(size_t n)
+void *memory(size_t n)
 {
 	void *p = mmap(NULL, n, PROT_READ | PROT_WRITE,
 		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
@@ -48,7 +39,7 @@ static void *memory(size_t n)
 	return p;
 }
 
-static bool all(const uint8_t *p, size_t n, uint8_t value)
+bool all(const uint8_t *p, size_t n, uint8_t value)
 {
 	for (size_t i = 0; i < n; i++)
 		if (p[i] != value)
@@ -56,7 +47,7 @@ static bool all(const uint8_t *p, size_t n, uint8_t value)
 	return true;
 }
 
-static bool guest_up(unsigned int nr, bool by_iommufd)
+bool guest_up(unsigned int nr, bool by_iommufd)
 {
 	ram = memory(MEMORY);
 	if (!is_errno(vedu_open(&g, nr, by_iommufd), 0, "a guest opens its vEDU"))
@@ -64,14 +55,13 @@ static bool guest_up(unsigned int nr, bool by_iommufd)
 	return is_errno(vedu_map(&g, ram, IOVA, MEMORY, true), 0, "has memory");
 }
 
-static void guest_down(void)
+void guest_down(void)
 {
 	vedu_close(&g);
 	munmap(ram, MEMORY);
 }
 
-/* The engine fills memory over and over. */
-static void engine_on(struct guest *guest)
+void engine_on(struct guest *guest)
 {
 	static const struct barter_vedu_command cmd = {
 		.op = BARTER_VEDU_OP_FILL, .dst = IOVA, .length = MEMORY,
@@ -246,7 +236,7 @@ static int polite_guest(void *arg)
 	return ret;
 }
 
-static int remove_vedu(void *arg)
+int remove_vedu(void *arg)
 {
 	return vedu_remove(*(unsigned int *)arg) ? 1 : 0;
 }
@@ -269,7 +259,7 @@ static void remove_while_open(void)
 	is(pages_pinned_are(before, 5000) - before, 0, "pinned pages");
 }
 
-static int unbind_edu(void *arg)
+int unbind_edu(void *arg)
 {
 	(void)arg;
 	return pci_unbind(edu) ? 1 : 0;
@@ -319,8 +309,7 @@ static void engine_goes(int (*how)(void *), const char *name)
 	is(reap(pid, 30000), 0, "%s: it is over", name);
 }
 
-/* What a bound engine can do. */
-static void works_again(void)
+void works_again(void)
 {
 	is_errno(vedu_create(edu, "engine", 0), 0, "a new vEDU");
 	is_errno(vedu_create(edu, "engine", 1), 0, "and another");
@@ -346,7 +335,7 @@ static void unplug_while_in_use(void)
 	works_again();
 }
 
-static int unload(void)
+int unload(void)
 {
 	return syscall(SYS_delete_module, "barter_vedu", O_NONBLOCK) ? -errno : 0;
 }
@@ -369,294 +358,6 @@ static void module_goes(void)
 	is_errno(vedu_create(edu, "engine", 1), 0, "and another");
 }
 
-/* ---- BAR 2 */
-
-#define WITH_MEMORY	7u
-
-static volatile uint8_t *bar2;
-static int fd = -1;
-
-static bool memory_up(unsigned int nr)
-{
-	if (!guest_up(nr, false))
-		return false;
-	is(g.d.length[2], VEDU_BAR2, "BAR 2: 4 MiB");
-	bar2 = mmap(NULL, VEDU_BAR2, PROT_READ | PROT_WRITE, MAP_SHARED, g.d.fd,
-		    (off_t)g.d.offset[2]);
-	return ok((void *)bar2 != MAP_FAILED, "is mapped");
-}
-
-static void memory_down(void)
-{
-	munmap((void *)bar2, VEDU_BAR2);
-	guest_down();
-}
-
-static void lending(void)
-{
-	static const struct vfio_region_dma_range ranges[] = {
-		{ 8 * PAGE, PAGE }, { 0, 2 * PAGE }, { VEDU_BAR2 - PAGE, PAGE },
-	};
-	static const struct vfio_region_dma_range bad[] = {
-		{ VEDU_BAR2, PAGE }, { VEDU_BAR2 - PAGE, 2 * PAGE }, { 0, VEDU_BAR2 + PAGE },
-		{ -PAGE, PAGE }, { PAGE, -PAGE }, { 1, PAGE }, { 0, 100 }, { 0, 0 },
-	};
-	struct barter_info info;
-	uint8_t word[8], back[8];
-	uint32_t value = 0;
-	uint8_t *map;
-
-	if (!memory_up(WITH_MEMORY))
-		return;
-	for (unsigned int i = 0; i < sizeof(bad) / sizeof(*bad); i++)
-		is_errno(buf_export(&g.d, 2, &bad[i], 1), EINVAL, "range %#llx + %#llx",
-			 (unsigned long long)bad[i].offset, (unsigned long long)bad[i].length);
-	is_errno(buf_export(&g.d, 0, ranges, 1), ENODEV, "BAR 0");
-	is_errno(buf_export(&g.d, 2, ranges, 0), EINVAL, "no range");
-	fd = buf_export(&g.d, 2, ranges, 3);
-	need(fd >= 0, "three ranges of BAR 2 as a buffer");
-	map = buf_map(fd, 0, 4 * PAGE, PROT_READ | PROT_WRITE);
-	need(map, "is mapped");
-	is_errno(buf_info(fd, &info), 0, "/dev/barter knows it");
-	is(info.out_length, 4 * PAGE, "its length");
-	is(info.out_state, BARTER_STATE_OK, "its state");
-	fill(bar2, 9, 0, VEDU_BAR2);
-	is(differs(map, 9, 8 * PAGE, PAGE), -1, "the first range shows what BAR 2 has");
-	is(differs(map + PAGE, 9, 0, 2 * PAGE), -1, "the second");
-	is(differs(map + 3 * PAGE, 9, VEDU_BAR2 - PAGE, PAGE), -1, "the third");
-	memcpy(word, "barter!", 8);
-	ok(pwrite(g.d.fd, word, 8, (off_t)(g.d.offset[2] + PAGE + 16)) == 8 &&
-	   !memcmp(map + 2 * PAGE + 16, word, 8), "what is written to the region is in it");
-	ok(pread(g.d.fd, back, 8, (off_t)(g.d.offset[2] + PAGE + 16)) == 8 &&
-	   !memcmp(back, word, 8), "and can be read there");
-
-	is_errno(dev_set_memory(&g.d, false), 0, "memory decoding off");
-	is(buf_state(fd), BARTER_STATE_REVOKED, "revoked");
-	is(peek(map, &value), SIGBUS, "access faults");
-	is(peek(bar2, &value), SIGBUS, "to BAR 2 too");
-	is_errno(pread(g.d.fd, back, 8, (off_t)g.d.offset[2]) < 0 ? -errno : 0, EIO,
-		 "the region does not answer");
-	is_errno(dev_set_memory(&g.d, true), 0, "on");
-	is(buf_state(fd), BARTER_STATE_OK, "restored");
-	ok(!peek(map, &value) && value == pattern(9, 8 * PAGE), "the same mapping works again");
-	is_errno(dev_reset(&g.d), 0, "reset");
-	is(buf_state(fd), BARTER_STATE_OK, "back when it returns");
-	munmap((void *)bar2, VEDU_BAR2);
-	vedu_close(&g);
-	is(buf_state(fd), BARTER_STATE_DEAD, "closed: dead");
-	is(peek(map, &value), SIGBUS, "access faults");
-	munmap(map, 4 * PAGE);
-	close(fd);
-	munmap(ram, MEMORY);
-
-	if (!memory_up(WITH_MEMORY))
-		return;
-	ok(all((uint8_t *)bar2, 16 * PAGE, 0) &&
-	   all((uint8_t *)bar2 + VEDU_BAR2 - PAGE, PAGE, 0),
-	   "the next user finds nothing of the one before");
-	memory_down();
-}
-
-/* What two vEDUs have of one memory does not overlap. */
-static void slices(void)
-{
-	struct guest other;
-	uint8_t *second;
-
-	if (!memory_up(WITH_MEMORY))
-		return;
-	need(!vedu_open(&other, WITH_MEMORY + 1, false), "a second vEDU with memory");
-	second = mmap(NULL, VEDU_BAR2, PROT_READ | PROT_WRITE, MAP_SHARED, other.d.fd,
-		      (off_t)other.d.offset[2]);
-	need(second != MAP_FAILED, "its BAR 2 is mapped");
-	memset((void *)bar2, 0xaa, VEDU_BAR2);
-	ok(all(second, VEDU_BAR2, 0), "nothing of the first's is in it");
-	memset(second, 0xbb, VEDU_BAR2);
-	ok(all((uint8_t *)bar2, VEDU_BAR2, 0xaa), "and the other way round");
-	munmap(second, VEDU_BAR2);
-	vedu_close(&other);
-	memory_down();
-}
-
-/*
- * What is lent is for devices too: another edu writes into it. And a vEDU cannot pin it:
- * neither BAR 2 as the guest maps it, nor the buffer.
- */
-static void buffers_not_pins(void)
-{
-	uint8_t data[1000];
-	struct log log;
-	uint8_t *map;
-	int other;
-
-	if (!memory_up(WITH_MEMORY))
-		return;
-	fd = buf_export1(&g.d, 2, 4 * PAGE, 4 * PAGE);
-	need(fd >= 0, "a buffer of BAR 2");
-	map = buf_map(fd, 0, 4 * PAGE, PROT_READ | PROT_WRITE);
-	need(map, "is mapped");
-	log_open(&log);
-	is_errno(vedu_map(&g, (void *)bar2, IOVA + (1 << 24), 16 * PAGE, true), 0,
-		 "the guest maps BAR 2 for its device");
-	is(vedu_copy(&g, IOVA, IOVA + (1 << 24), 64), BARTER_VEDU_S_DEVICE_MEMORY,
-	   "a source that is a device's memory");
-	ok(log_wait(&log, "which cannot be pinned", "use the dma-buf", 5000), "the log says what to do instead");
-	is(vedu_copy(&g, IOVA + (1 << 24) + PAGE, IOVA, 64), BARTER_VEDU_S_DEVICE_MEMORY,
-	   "a destination");
-	is_errno(vedu_unmap(&g, IOVA + (1 << 24), 16 * PAGE), 0, "unmapped");
-	is_errno(vedu_map(&g, map, IOVA + (1 << 24), 4 * PAGE, true), 0,
-		 "the guest maps the buffer for its device");
-	is(vedu_copy(&g, IOVA, IOVA + (1 << 24), 64), BARTER_VEDU_S_DEVICE_MEMORY,
-	   "the same of the buffer's own mapping");
-	is_errno(vedu_unmap(&g, IOVA + (1 << 24), 4 * PAGE), 0, "unmapped");
-	log_close(&log);
-
-	other = edu_open();
-	need(other >= 0, "another device's driver");
-	is_errno(edu_import(other, fd), 0, "imports the buffer");
-	for (unsigned int i = 0; i < sizeof(data); i++)
-		data[i] = (uint8_t)(i * 3);
-	is_errno(edu_write(other, 100, data, sizeof(data)), 0, "and writes into it by DMA");
-	ok(!memcmp((uint8_t *)bar2 + 4 * PAGE + 100, data, sizeof(data)),
-	   "BAR 2 has every byte");
-	is_errno(dev_set_memory(&g.d, false), 0, "memory decoding off");
-	is_errno(edu_write(other, 100, data, sizeof(data)), ENODEV, "no DMA any more");
-	close(other);
-	munmap(map, 4 * PAGE);
-	close(fd);
-	memory_down();
-}
-
-static void device_memory_iommufd(void)
-{
-	if (!guest_up(WITH_MEMORY, true))
-		return;
-	bar2 = mmap(NULL, VEDU_BAR2, PROT_READ | PROT_WRITE, MAP_SHARED, g.d.fd,
-		    (off_t)g.d.offset[2]);
-	need((void *)bar2 != MAP_FAILED, "BAR 2 is mapped");
-	fd = vedu_map(&g, (void *)bar2, IOVA + (1 << 24), 16 * PAGE, true);
-	diag("iommufd maps a BAR: %d", fd);
-	ok(vedu_copy(&g, IOVA, IOVA + (1 << 24), 64) != BARTER_VEDU_S_OK,
-	   "a source that is a device's memory");
-	is(vedu_copy(&g, IOVA, IOVA + PAGE, 64), BARTER_VEDU_S_OK, "RAM works");
-	memory_down();
-}
-
-static int unbind_vram(void *arg)
-{
-	(void)arg;
-	return pci_unbind(vram) ? 1 : 0;
-}
-
-/* The memory goes: what is lent of it is dead, and the vEDU lives on without. */
-static void memory_goes(void)
-{
-	uint32_t value = 0;
-	uint8_t *map;
-
-	if (!memory_up(WITH_MEMORY))
-		return;
-	fd = buf_export1(&g.d, 2, 0, 4 * PAGE);
-	map = buf_map(fd, 0, 4 * PAGE, PROT_READ | PROT_WRITE);
-	need(map && !peek(map, &value), "a buffer in use");
-	is(in_child(unbind_vram, NULL, 20000), 0, "the memory is unbound: nobody has to close");
-	is(buf_state(fd), BARTER_STATE_DEAD, "dead");
-	is(peek(map, &value), SIGBUS, "access faults");
-	is(peek(bar2, &value), SIGBUS, "to BAR 2 too");
-	is_errno(pread(g.d.fd, &value, 4, (off_t)g.d.offset[2]) < 0 ? -errno : 0, EIO,
-		 "the region does not answer");
-	is_errno(buf_export1(&g.d, 2, 0, PAGE), ENODEV, "nothing is lent");
-	is(vedu_fill(&g, IOVA, 100, 0), BARTER_VEDU_S_OK, "commands run");
-	munmap(map, 4 * PAGE);
-	close(fd);
-	memory_down();
-	is_errno(pci_bind(vram, VEDU_DRIVER), 0, "bound again");
-	is(vedu_available(edu, "memory"), 4, "with free slices");
-	is_errno(vedu_remove(WITH_MEMORY), 0, "the old vEDU is removed");
-	is_errno(vedu_create(edu, "memory", WITH_MEMORY), 0, "and made anew");
-	if (!memory_up(WITH_MEMORY))
-		return;
-	ok(!poke(bar2, 5) && !peek(bar2, &value) && value == 5, "it has memory");
-	memory_down();
-}
-
-/* Touches its BAR 2 until it can't, and then never can again. */
-static int clinging_guest(void *arg)
-{
-	struct guest mine;
-	volatile uint8_t *p;
-	uint32_t value;
-	int64_t until;
-	int ret = 0;
-
-	(void)arg;
-	if (vedu_open(&mine, WITH_MEMORY + 1, false))
-		return 1;
-	p = mmap(NULL, VEDU_BAR2, PROT_READ | PROT_WRITE, MAP_SHARED, mine.d.fd,
-		 (off_t)mine.d.offset[2]);
-	if ((void *)p == MAP_FAILED)
-		return 2;
-	for (until = now_ms() + 20000; !peek(p, &value); )
-		if (now_ms() > until)
-			return 3;
-	for (until = now_ms() + 500; now_ms() < until; )
-		if (peek(p, &value) != SIGBUS)
-			return 4;
-	if (poll(&(struct pollfd){ .fd = mine.request, .events = POLLIN }, 1, 20000) != 1)
-		ret = 5;
-	vedu_close(&mine);
-	return ret;
-}
-
-/* A slice goes to somebody else only when nobody sees it any more. */
-static void slice_changes_hands(void)
-{
-	static unsigned int nr = WITH_MEMORY + 1;
-	int free, round;
-	bool there;
-
-	for (round = 0; round < 5; round++) {
-		pid_t guest = spawn(clinging_guest, NULL), remover;
-
-		usleep(300000);
-		free = vedu_available(edu, "memory");
-		remover = spawn(remove_vedu, &nr);
-		WAIT_FOR(there, vedu_available(edu, "memory") == free + 1, 10000);
-		if (!there || vedu_create(edu, "memory", WITH_MEMORY + 2) ||
-		    !ok(!reap(guest, 60000), "its guest saw no more of the slice") ||
-		    reap(remover, 30000) || vedu_remove(WITH_MEMORY + 2) ||
-		    vedu_create(edu, "memory", nr))
-			break;
-	}
-	is(round, 5, "a vEDU is removed under a guest that uses its BAR 2, five times");
-}
-
-/* A vEDU is removed whose buffer lives on. */
-static void buffer_outlives(void)
-{
-	uint32_t value = 0;
-	uint8_t *map;
-
-	if (!memory_up(WITH_MEMORY))
-		return;
-	fd = buf_export1(&g.d, 2, 0, 4 * PAGE);
-	map = buf_map(fd, 0, 4 * PAGE, PROT_READ | PROT_WRITE);
-	need(map && !peek(map, &value), "a buffer in use");
-	memory_down();
-	is_errno(vedu_remove(WITH_MEMORY), 0, "its vEDU is removed");
-	is(vedu_available(edu, "memory"), 4, "the slice is free");
-	is(buf_state(fd), BARTER_STATE_DEAD, "the buffer is dead");
-	is(peek(map, &value), SIGBUS, "access faults");
-	is_errno(vedu_create(edu, "memory", WITH_MEMORY), 0, "another vEDU gets the slice");
-	if (memory_up(WITH_MEMORY)) {
-		is(peek(map, &value), SIGBUS, "the old buffer does not see it");
-		memory_down();
-	}
-	ok(unload() < 0, "the module stays for the buffer");
-	munmap(map, 4 * PAGE);
-	close(fd);
-}
-
 int main(int argc, char **argv)
 {
 	if (pci_find(PCI_EDU, 1, edu) || pci_find(PCI_IVSHMEM, 1, vram))
@@ -672,18 +373,7 @@ int main(int argc, char **argv)
 	CASE(unmap_a_neighbour);
 	CASE(killed);
 	CASE(remove_while_open);
-	if (pci_bind(vram, VEDU_DRIVER) || vedu_create(edu, "memory", WITH_MEMORY) ||
-	    vedu_create(edu, "memory", WITH_MEMORY + 1))
-		tap_bail("no vEDU with memory");
-	CASE(lending);
-	CASE(slices);
-	CASE(buffers_not_pins);
-	if (iommufd_there())
-		CASE(device_memory_iommufd);
-	CASE(slice_changes_hands);
-	CASE(memory_goes);
-	CASE(buffer_outlives);
-	is_errno(pci_unbind(vram), 0, "main: the memory is free");
+	bar2_cases();
 	CASE(unbind_while_in_use);
 	CASE(unplug_while_in_use);
 	CASE(module_goes);
