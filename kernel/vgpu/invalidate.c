@@ -34,9 +34,6 @@
 /* How long VFIO is waited for while its locks are held. */
 #define VGPU_PATIENCE		HZ
 
-/* So long after an unmap a failed pin may be due to it. */
-#define VGPU_NOTICED		(2 * HZ)
-
 struct workqueue_struct *vgpu_watchdogs;
 
 /**
@@ -98,31 +95,6 @@ bool vgpu_is_taken(struct barter_vgpu_space *space, u64 first, u64 last,
 			return true;
 	}
 	return vgpu_round_holds(space, first, last);
-}
-
-/**
- * vgpu_was_unmapped - may a pin have failed because of an unmap?
- * @space: a space, lock held
- * @first: first byte
- * @last: last byte
- *
- * While iommufd unmaps it answers as for memory that cannot be pinned at all, and that
- * goes on after it has told us, until other devices have let go too.
- *
- * Return: whether the guest has unmapped some of the range a moment ago.
- */
-bool vgpu_was_unmapped(struct barter_vgpu_space *space, u64 first, u64 last)
-{
-	const struct barter_vgpu_config *config = &space->config;
-
-	lockdep_assert_held(&space->lock);
-
-	if (config->backend->asks_again &&
-	    config->backend->asks_again(config->data))
-		return false;
-	return space->noticed_time && first <= space->noticed_last &&
-	       last >= space->noticed_first &&
-	       time_before(jiffies, space->noticed_time + VGPU_NOTICED);
 }
 
 /**
@@ -287,11 +259,9 @@ static bool vgpu_may_be_late(struct vgpu_inval *inval, struct vgpu_round *round)
 	    !config->backend->asks_again(config->data))
 		return false;
 	mutex_lock(&space->lock);
-	may = space->in_backend && !vgpu_round_is_patient(round);
-	if (may)
-		round->late++;
+	may = space->in_backend;
 	mutex_unlock(&space->lock);
-	return may;
+	return may && !vgpu_round_is_patient(round);
 }
 
 /* See the top of this file. */
@@ -300,20 +270,6 @@ static void vgpu_wait_all(struct vgpu_inval *inval, struct vgpu_round *round)
 	while (!vgpu_wait(inval, VGPU_PATIENCE))
 		if (vgpu_may_be_late(inval, round))
 			return;
-}
-
-/* For vgpu_was_unmapped(): when it begins, and when VFIO goes on with it. */
-static void vgpu_notice(const struct vgpu_inval *inval)
-{
-	struct barter_vgpu_space *space = inval->space;
-
-	lockdep_assert_held(&space->lock);
-
-	if (!inval->in_unmap)
-		return;
-	space->noticed_first = inval->first;
-	space->noticed_last = inval->last;
-	space->noticed_time = jiffies ?: 1;
 }
 
 /* Take back what @inval says. */
@@ -326,16 +282,15 @@ static void vgpu_take(struct vgpu_inval *inval)
 	inval->task = current;
 	inval->began = jiffies;
 	INIT_LIST_HEAD(&inval->maps);
+	if (inval->in_unmap)
+		round = vgpu_round_begin(inval);
 	mutex_lock(&space->lock);
 	list_add(&inval->node, &space->invals);
-	vgpu_notice(inval);
 	vgpu_mark(inval);
 	found = vgpu_is_busy(inval);
 	mutex_unlock(&space->lock);
 
 	if (found) {
-		if (inval->in_unmap)
-			round = vgpu_round_begin(inval);
 		INIT_DELAYED_WORK_ONSTACK(&inval->watchdog, vgpu_watchdog);
 		queue_delayed_work(vgpu_watchdogs, &inval->watchdog,
 				   VGPU_FIRST_WARNING);
@@ -346,7 +301,6 @@ static void vgpu_take(struct vgpu_inval *inval)
 	}
 
 	mutex_lock(&space->lock);
-	vgpu_notice(inval);
 	list_del(&inval->node);
 	mutex_unlock(&space->lock);
 }

@@ -11,12 +11,13 @@
  *	pages.c		which pages a map has
  *	dma.c		its mapping for a device
  *	invalidate.c	taking memory back
- *	round.c		how often VFIO has asked for that
+ *	round.c		which unmaps are under way, and how often VFIO has asked
  *	vfio.c		the backend for VFIO; another hypervisor's would be such a file
  *	debugfs.c	every space, for people
  */
 #include <linux/init.h>
 #include <linux/module.h>
+#include <linux/rcupdate.h>
 
 #include "priv.h"
 
@@ -42,6 +43,8 @@ module_init(vgpu_init);
 static void __exit vgpu_exit(void)
 {
 	vgpu_debugfs_exit();
+	/* Who has put a reference in vgpu_round_end() may still be about to leave it. */
+	synchronize_rcu_tasks();
 	destroy_workqueue(vgpu_watchdogs);
 	vgpu_pin_exit();
 }

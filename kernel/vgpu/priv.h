@@ -16,12 +16,12 @@
  * Locks, outermost first:
  *
  *	vgpu_spaces_lock	the list of spaces, for debugfs
- *	vgpu_rounds_lock	which unmaps are known to which space, see round.c
  *	space->map_lock		one new map is built at a time. Held across calls of the
  *				backend, so not taken by barter_vgpu_dma_unmap()
  *	the backend's locks	(type 1: iommu->lock, device_list_lock), mmap_lock
- *	space->lock		everything else of a space. A leaf: held for a
- *				moment, across no call of backend, driver or DMA API
+ *	space->lock		everything else of a space. Held for a moment, across
+ *				no call of backend, driver or DMA API
+ *	vgpu_rounds_lock	round.c: which unmaps are under way; a spinlock
  */
 #ifndef BARTER_VGPU_PRIV_H
 #define BARTER_VGPU_PRIV_H
@@ -34,6 +34,7 @@
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 
+struct mm_struct;
 struct task_struct;
 
 /* Charged to the caller, and over the limit of its cgroup an error. */
@@ -203,9 +204,11 @@ struct vgpu_inval {
  * @wait: for those who take memory back
  * @mapped: pages of all maps in sum
  * @in_backend: calls of the backend under way
- * @rounds: unmaps that came more than once
- * @noticed_first: what the guest unmapped last, whether anything of it was there,
- * @noticed_last: where that ended,
+ * @mm: of the process that has opened it, only to be compared; NULL: none. This and the
+ *	next four under vgpu_rounds_lock
+ * @opened: which unmaps were there before
+ * @noticed_first: the unmap that ended last, whether anything of it was there,
+ * @noticed_last: its last byte,
  * @noticed_time: and when; 0: never
  * @wq: unpins what the task that holds VFIO's locks must not unpin; each space has its
  *	own, since a guest can keep it waiting
@@ -234,7 +237,8 @@ struct barter_vgpu_space {
 	wait_queue_head_t wait;
 	u64 mapped;
 	unsigned int in_backend;
-	struct list_head rounds;
+	struct mm_struct *mm;
+	u64 opened;
 	u64 noticed_first;
 	u64 noticed_last;
 	unsigned long noticed_time;
@@ -243,25 +247,27 @@ struct barter_vgpu_space {
 };
 
 /**
- * struct vgpu_round - an unmap of the guest, from its first call to the end of its ioctl
- * @work: runs at that end
- * @node: in space->rounds, under space->lock
- * @space: NULL when that has gone; under vgpu_rounds_lock
+ * struct vgpu_round - an unmap of the guest, as one space is told of it, see round.c
+ * @work: runs at the end of its ioctl
+ * @node: in the list of all; this and what follows under vgpu_rounds_lock
+ * @space: NULL when that has gone
  * @task: who unmaps
+ * @mm: its memory, only to be compared
+ * @seq: rises from one to the next
  * @first: first byte
  * @last: last byte
- * @rounds: how often VFIO has asked, and found something there
- * @late: how often it was sent away to ask again
+ * @rounds: how often VFIO has asked
  */
 struct vgpu_round {
 	struct callback_head work;
 	struct list_head node;
 	struct barter_vgpu_space *space;
 	struct task_struct *task;
+	struct mm_struct *mm;
+	u64 seq;
 	u64 first;
 	u64 last;
 	unsigned int rounds;
-	unsigned int late;
 };
 
 /* A range of pages in guest addresses, from a place inside it. */
@@ -303,6 +309,8 @@ struct vgpu_cursor {
 struct vgpu_round *vgpu_round_begin(struct vgpu_inval *inval);
 bool vgpu_round_holds(struct barter_vgpu_space *space, u64 first, u64 last);
 bool vgpu_round_is_patient(const struct vgpu_round *round);
+bool vgpu_was_unmapped(struct barter_vgpu_space *space, u64 first, u64 last);
+void vgpu_rounds_open(struct barter_vgpu_space *space);
 void vgpu_rounds_forget(struct barter_vgpu_space *space);
 
 /* pages.c */
@@ -324,7 +332,6 @@ bool vgpu_may_not_call(struct barter_vgpu_space *space);
 bool vgpu_may_not_unpin(struct barter_vgpu_space *space);
 bool vgpu_is_taken(struct barter_vgpu_space *space, u64 first, u64 last,
 		   struct device *dma_dev);
-bool vgpu_was_unmapped(struct barter_vgpu_space *space, u64 first, u64 last);
 void vgpu_event(struct barter_vgpu_space *space);
 extern struct workqueue_struct *vgpu_watchdogs;
 void vgpu_wait_idle(struct barter_vgpu_space *space);

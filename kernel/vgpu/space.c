@@ -56,7 +56,6 @@ int barter_vgpu_create(const struct barter_vgpu_config *config,
 	space->leaving = RB_ROOT_CACHED;
 	INIT_LIST_HEAD(&space->maps);
 	INIT_LIST_HEAD(&space->invals);
-	INIT_LIST_HEAD(&space->rounds);
 	init_waitqueue_head(&space->wait);
 	vgpu_debugfs_add(space);
 	*out = space;
@@ -83,6 +82,7 @@ BARTER_EXPORT(barter_vgpu_destroy);
 
 void barter_vgpu_open(struct barter_vgpu_space *space)
 {
+	vgpu_rounds_open(space);
 	mutex_lock(&space->lock);
 	space->open = true;
 	mutex_unlock(&space->lock);

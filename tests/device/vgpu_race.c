@@ -91,6 +91,12 @@ static int do_mock_unmap(struct job *job)
 	return vt_mock(VT_MOCK_UNMAP, 0, job->first, job->npages, NULL);
 }
 
+/* Its ioctl goes on until let(). */
+static int do_mock_unmap_long(struct job *job)
+{
+	return vt_mock(VT_MOCK_UNMAP, 1, job->first, job->npages, NULL);
+}
+
 static int do_close(struct job *job)
 {
 	(void)job;
@@ -381,6 +387,110 @@ static void unmapped_meanwhile(void)
 	guest_close(&g);
 }
 
+/* ---- VFIO that asks again ---- */
+
+static uint64_t rounds(void)
+{
+	struct vt_mock m;
+
+	vt_mock(VT_MOCK_ANY, 1, 0, 1, &m);
+	return m.out_rounds;
+}
+
+/* Another device of the container keeps VFIO asking: this one has no rounds for itself. */
+static void asked_often(void)
+{
+	struct vt_mock m;
+	struct vt_map map;
+
+	new_mock();
+	vt_mock(VT_MOCK_ASKS, VT_MOCK_MOST, 0, 0, NULL);
+	is(vt_mock(VT_MOCK_UNMAP, 0, 0, 10, &m), 0, "the guest unmaps, nothing is left");
+	is(m.out_rounds, VT_MOCK_MOST, "VFIO asks until the last time");
+	is(m.out_mapped, 2, "from the third time on nobody maps it");
+	is(vt_map(VT_MOCK, 0, 10, VT_W, VT_NONE, &map), 0, "when it is over it can be mapped");
+	vt_unmap(VT_MOCK, map.out_id);
+	is_clean("after");
+}
+
+/* A device that is opened when VFIO has asked several times has seen none of them. */
+static void opened_late(void)
+{
+	struct job map, unmap = { .first = 0, .npages = 1 };
+	struct guest before;
+	bool there;
+
+	need(!guest_open(&before, 1, NULL, false) &&
+	     !guest_map(&before, ram, 0, HALF, true), "a device");
+	need(hold(&map, VT_PLAIN0), "held");
+	vt_mock(VT_MOCK_ASKS, 1, 0, 0, NULL);
+	start(&unmap, do_mock_unmap);
+	WAIT_FOR(there, rounds() >= 3, 20000);
+	ok(there, "a pin that does not come back: VFIO is sent away, and asks a third time");
+	need(!guest_open(&g, 0, NULL, false) && !guest_map(&g, ram, 0, HALF, true),
+	     "another device, opened now");
+	is_errno(vt_map(VT_VFIO0, 0, 1, VT_W, VT_NONE, NULL), EAGAIN,
+		 "does not map what is being unmapped");
+	is(vt_map(VT_VFIO0, PAGE, 1, VT_W, VT_NONE, NULL), 0, "but what lies behind it");
+	is(vt_map(VT_VFIO1, 0, 1, VT_W, VT_NONE, NULL), 0,
+	   "nor does it keep one that was there before from mapping");
+	WAIT_FOR(there, rounds() >= 8, 20000);
+	ok(there, "VFIO is sent away eight times");
+	usleep(2500000);
+	is(rounds(), 8, "and then it is waited for");
+	let();
+	is_errno(finish(&map, 5000), EAGAIN, "the pin is there: the map fails");
+	is(finish(&unmap, 5000), 0, "nothing is left");
+	is(rounds(), 9, "when it asked for the ninth time");
+	is(vt_map(VT_VFIO0, 0, 1, VT_W, VT_NONE, NULL), 0, "when it is over it can be mapped");
+	is_clean("after");
+	guest_close(&g);
+	guest_close(&before);
+}
+
+/*
+ * While iommufd unmaps, from before it tells the first device to after it has told the
+ * last, it answers as for a device's memory.
+ */
+static void unmapped_long(void)
+{
+	struct job unmap = { .npages = 10 };
+	bool there;
+
+	new_mock();
+	vt_mock(VT_MOCK_PAGES_ARE, VT_PAGE_BUSY, 0, 10, NULL);
+	vt_mock(VT_MOCK_PAGES_ARE, VT_PAGE_BUSY, AT / PAGE, 1, NULL);
+	is_errno(vt_map(VT_MOCK, 0, 10, VT_W, VT_NONE, NULL), EREMOTE,
+		 "what cannot be pinned is a device's memory");
+	is_errno(vt_map(VT_MOCK, AT, 1, VT_W, VT_NONE, NULL), EREMOTE, "in two places");
+	start(&unmap, do_mock_unmap_long);
+	WAIT_FOR(there, rounds() == 1, 5000);
+	ok(there, "the guest unmaps one, and this device is asked; others take their time");
+	is(vt_mock(VT_MOCK_UNMAP, 0, 100, 1, NULL), 0, "something else is unmapped meanwhile");
+	usleep(2500000);
+	is_errno(vt_map(VT_MOCK, 0, 10, VT_W, VT_NONE, NULL), EAGAIN,
+		 "of what is being unmapped nothing is said yet");
+	is_errno(vt_map(VT_MOCK, AT, 1, VT_W, VT_NONE, NULL), EREMOTE, "of the other it is");
+	let();
+	is(finish(&unmap, 5000), 0, "it is over");
+	WAIT_FOR(there, vt_map(VT_MOCK, 0, 10, VT_W, VT_NONE, NULL) == -EREMOTE, 5000);
+	ok(there, "a device's memory after all");
+
+	begin(false);
+	need(!vt_map(VT_VFIO0, AT, 1, VT_W, VT_NONE, NULL), "another device has a map");
+	vt_behave(VT_VFIO0, VT_STUCK, 0);
+	unmap.npages = GUEST_PAGES;
+	start(&unmap, do_guest_unmap);
+	WAIT_FOR(there, vt_stat(VT_VFIO0).out_owed == 1, 5000);
+	ok(there, "which is asked first, and does not answer");
+	is_errno(vt_map(VT_MOCK, AT, 1, VT_W, VT_NONE, NULL), EAGAIN, "nothing is said either");
+	vt_letgo(VT_VFIO0);
+	is(finish(&unmap, 5000), 0, "it is over");
+	guest_close(&g);
+	is_errno(vt_map(VT_MOCK, AT, 1, VT_W, VT_NONE, NULL), EREMOTE, "a device's memory");
+	is_clean("after");
+}
+
 /* ---- all at once ---- */
 
 #define ENOUGH	20
@@ -593,6 +703,9 @@ int main(void)
 	CASE(stuck);
 	CASE(opened_meanwhile);
 	CASE(unmapped_meanwhile);
+	CASE(asked_often);
+	CASE_LIMIT(opened_late, 100);
+	CASE(unmapped_long);
 	CASE_LIMIT(storm_mock, 200);
 	CASE_LIMIT(storm_vfio, 100);
 	CASE_LIMIT(storm_iommufd, 100);

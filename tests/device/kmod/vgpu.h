@@ -152,10 +152,12 @@ struct vt_copy {
 #define VT_PAGE_RO	1
 #define VT_PAGE_NONE	2
 #define VT_PAGE_BAR	3	/* pin gives a page that is not RAM's */
+#define VT_PAGE_BUSY	4	/* pin says EREMOTE, as of what iommufd unmaps just then */
 
 #define VT_MOCK_NEW	0	/* a new guest, space open; ends the one before */
 #define VT_MOCK_PAGES_ARE 1	/* @arg: VT_PAGE_* from now on */
-#define VT_MOCK_UNMAP	2	/* the guest unmaps; EDEADLK if it left pages pinned */
+/* The guest unmaps; EDEADLK if it left pages pinned. @arg: goes on until LET then. */
+#define VT_MOCK_UNMAP	2
 #define VT_MOCK_CLOSE	3
 #define VT_MOCK_OPEN	4
 #define VT_MOCK_HOLD	5	/* pins wait from now on, after they were made */
@@ -163,6 +165,13 @@ struct vt_copy {
 #define VT_MOCK_ANY	7	/* @arg: may unpins be of any range? */
 #define VT_MOCK_FAIL	8	/* the @arg-th pin from now on fails with ENOMEM */
 #define VT_MOCK_LIMITS	9	/* @first pages, @npages maps at most, in the next NEW */
+/*
+ * UNMAP asks again while pages are pinned, and @arg times at least, as type 1 does when
+ * another device has some; at most VT_MOCK_MOST times. If no pin waits then its
+ * first page is mapped each time, and unmapped at once.
+ */
+#define VT_MOCK_ASKS	10
+#define VT_MOCK_MOST	11
 
 /**
  * struct vt_mock - VT_MOCK_CALL
@@ -175,6 +184,8 @@ struct vt_copy {
  * @out_dirty: pages of the range that were reported dirty
  * @out_wrong: unpins of what was not pinned, or not so
  * @out_waiting: pins that wait
+ * @out_rounds: how often the last UNMAP has asked
+ * @out_mapped: the last round of these after which it could be mapped
  */
 struct vt_mock {
 	__u32 op;
@@ -186,6 +197,8 @@ struct vt_mock {
 	__aligned_u64 out_dirty;
 	__aligned_u64 out_wrong;
 	__aligned_u64 out_waiting;
+	__aligned_u64 out_rounds;
+	__aligned_u64 out_mapped;
 };
 
 #define VT_SETUP	_IOW(VT_IOC, 0, struct vt_setup)
@@ -209,11 +222,13 @@ struct vt_id {
 /* How VT_TIME maps. */
 #define VT_TIME_MAP	0	/* barter_vgpu_map(), and back */
 #define VT_TIME_LOOP	1	/* page by page with VFIO and the DMA API, and back */
+#define VT_TIME_PIN	2	/* VFIO alone, by 512 pages */
+#define VT_TIME_DMA	3	/* the DMA API alone, a scatterlist of pages that are pinned */
 
 /**
  * struct vt_time - VT_TIME: @repeat times, each timed together
  * @space: VT_*
- * @how: VT_TIME_*; the loop for VFIO spaces with a device only
+ * @how: VT_TIME_*; all but VT_TIME_MAP for VFIO spaces with a device only
  * @prot: BARTER_VGPU_*
  * @device: VT_*
  * @iova: guest address

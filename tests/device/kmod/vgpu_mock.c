@@ -23,7 +23,9 @@ static struct page *mock_run;
 /* Reserved, as a BAR's pages are where they have any. */
 static struct page *mock_bar;
 static u64 mock_wrong, mock_waiting;
-static u32 mock_fail;
+static u32 mock_fail, mock_asks;
+/* Of the last unmap; and how often LET was said. */
+static u64 mock_rounds, mock_mapped, mock_lets;
 static bool mock_any, mock_hold;
 static unsigned long mock_max_pages, mock_max_maps;
 static DECLARE_WAIT_QUEUE_HEAD(mock_wait);
@@ -40,6 +42,8 @@ static int mock_check(u64 first, unsigned int npages, bool write)
 
 		if (kind == VT_PAGE_NONE)
 			return -ENOENT;
+		if (kind == VT_PAGE_BUSY)
+			return -EREMOTE;
 		if (kind == VT_PAGE_RO && write)
 			return -EPERM;
 	}
@@ -138,6 +142,11 @@ static bool mock_unpin_any(void *data)
 	return mock_any;
 }
 
+static bool mock_asks_again(void *data)
+{
+	return READ_ONCE(mock_asks);
+}
+
 static const struct barter_vgpu_backend mock_backend = {
 	.name = "mock",
 	.pin = mock_pin,
@@ -145,6 +154,7 @@ static const struct barter_vgpu_backend mock_backend = {
 	.rw = mock_rw,
 	.dirty = mock_set_dirty,
 	.unpin_any = mock_unpin_any,
+	.asks_again = mock_asks_again,
 };
 
 static void mock_free(void)
@@ -235,6 +245,8 @@ static int mock_new(void)
 	mock_wrong = 0;
 	mock_any = true;
 	mock_fail = 0;
+	mock_asks = 0;
+	mock_rounds = 0;
 	ret = mock_alloc();
 	if (!ret)
 		ret = barter_vgpu_create(&config, &vt->space);
@@ -261,15 +273,42 @@ static void mock_count(struct vt_mock *req)
 	}
 	req->out_wrong = mock_wrong;
 	req->out_waiting = mock_waiting;
+	req->out_rounds = READ_ONCE(mock_rounds);
+	req->out_mapped = READ_ONCE(mock_mapped);
 	mutex_unlock(&mock_lock);
+}
+
+/* A driver that maps between two rounds. */
+static void mock_between(struct barter_vgpu_space *space, u64 first)
+{
+	struct barter_vgpu_map *map;
+
+	if (READ_ONCE(mock_hold) ||
+	    barter_vgpu_map(space, first << PAGE_SHIFT, 1, BARTER_VGPU_READ, NULL, &map))
+		return;
+	WRITE_ONCE(mock_mapped, mock_rounds);
+	barter_vgpu_unmap(map);
 }
 
 static int mock_unmap(struct vt_mock *req)
 {
-	barter_vgpu_dma_unmap(vt_spaces[VT_MOCK].space,
-			      req->first << PAGE_SHIFT,
-			      req->npages << PAGE_SHIFT);
-	mock_count(req);
+	struct barter_vgpu_space *space = vt_spaces[VT_MOCK].space;
+	u64 lets = READ_ONCE(mock_lets);
+	u32 asks = READ_ONCE(mock_asks);
+
+	WRITE_ONCE(mock_rounds, 0);
+	WRITE_ONCE(mock_mapped, 0);
+	do {
+		barter_vgpu_dma_unmap(space, req->first << PAGE_SHIFT,
+				      req->npages << PAGE_SHIFT);
+		WRITE_ONCE(mock_rounds, mock_rounds + 1);
+		if (asks)
+			mock_between(space, req->first);
+		mock_count(req);
+	} while (asks && mock_rounds < VT_MOCK_MOST &&
+		 (req->out_pinned || mock_rounds < asks));
+	if (req->arg)
+		wait_event(mock_wait, READ_ONCE(mock_lets) != lets);
 	return req->out_pinned ? -EDEADLK : 0;
 }
 
@@ -312,6 +351,8 @@ int vt_mock_call(struct vt_mock *req)
 	case VT_MOCK_HOLD:
 	case VT_MOCK_LET:
 		WRITE_ONCE(mock_hold, req->op == VT_MOCK_HOLD);
+		if (req->op == VT_MOCK_LET)
+			WRITE_ONCE(mock_lets, mock_lets + 1);
 		wake_up_all(&mock_wait);
 		break;
 	case VT_MOCK_ANY:
@@ -319,6 +360,9 @@ int vt_mock_call(struct vt_mock *req)
 		break;
 	case VT_MOCK_FAIL:
 		mock_fail = req->arg;
+		break;
+	case VT_MOCK_ASKS:
+		WRITE_ONCE(mock_asks, req->arg);
 		break;
 	default:
 		return -EINVAL;
