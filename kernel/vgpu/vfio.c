@@ -19,11 +19,11 @@
 /* A right that no guest memory has: type 1 says -EPERM only of what is mapped. */
 #define VGPU_VFIO_NEVER		(1 << 30)
 
-/*
- * While iommufd unmaps, it answers as for memory that it cannot pin. With type 1 the
- * guest may map what was missing before that is looked into.
- */
+/* So often a pin is tried that iommufd may have refused because it unmaps just then. */
 #define VGPU_VFIO_TRIES		3
+
+/* Looks at a page that type 1 does not pin, until it is believed to be a device's. */
+#define VGPU_VFIO_LOOKS		8
 
 static bool vgpu_vfio_is_iommufd(struct vfio_device *vdev)
 {
@@ -43,29 +43,59 @@ static bool vgpu_vfio_is_type1(void *data)
 	return !vgpu_vfio_is_iommufd(data);
 }
 
+/* With type 1: does the guest have anything mapped there? */
+static bool vgpu_vfio_is_there(struct vfio_device *vdev, u64 iova)
+{
+	struct page *page;
+	int ret = vfio_pin_pages(vdev, iova, 1, VGPU_VFIO_NEVER, &page);
+
+	/* If it has no such test any more. */
+	if (ret > 0)
+		vfio_unpin_pages(vdev, iova, 1);
+	return ret != -EINVAL;
+}
+
 /*
- * Type 1 says -EINVAL of what is not mapped, and of what has no struct page, which is
- * a device's memory.
+ * What is wrong with a page that is there. A guest that maps and unmaps it all the time
+ * may do so in step with us, since we wait for the same lock: so it is pinned twice for
+ * each look.
  */
-static int vgpu_vfio_explain(struct vfio_device *vdev, u64 iova,
-			     unsigned int npages)
+static int vgpu_vfio_judge(struct vfio_device *vdev, u64 iova)
 {
 	struct page *page;
 	unsigned int i;
 	int ret;
 
-	for (i = 0; i < npages; i++) {
-		ret = vfio_pin_pages(vdev, vgpu_address(iova, i), 1,
-				     VGPU_VFIO_NEVER, &page);
-		if (ret == -EINVAL)
-			return -ENOENT;
-		/* If it has no such test any more, nothing is known. */
+	for (i = 0; i < VGPU_VFIO_LOOKS; i++) {
+		ret = vfio_pin_pages(vdev, iova, 1, IOMMU_READ, &page);
 		if (ret > 0) {
-			vfio_unpin_pages(vdev, vgpu_address(iova, i), 1);
-			return -EREMOTE;
+			vfio_unpin_pages(vdev, iova, 1);
+			return 0;
 		}
+		if (ret != -EINVAL)
+			return ret;
+		if (i % 2 && !vgpu_vfio_is_there(vdev, iova))
+			return -ENOENT;
 	}
 	return -EREMOTE;
+}
+
+/*
+ * Type 1 says -EINVAL of what is not mapped, and of what has no struct page, which is
+ * a device's memory. And by now the guest may have mapped what was missing: 0.
+ */
+static int vgpu_vfio_explain(struct vfio_device *vdev, u64 iova,
+			     unsigned int npages)
+{
+	unsigned int i;
+	int ret = 0;
+
+	for (i = 0; i < npages; i++)
+		if (!vgpu_vfio_is_there(vdev, vgpu_address(iova, i)))
+			return -ENOENT;
+	for (i = 0; i < npages && !ret; i++)
+		ret = vgpu_vfio_judge(vdev, vgpu_address(iova, i));
+	return ret;
 }
 
 static int vgpu_vfio_pin(void *data, u64 iova, unsigned int npages, bool write,
@@ -83,9 +113,11 @@ static int vgpu_vfio_pin(void *data, u64 iova, unsigned int npages, bool write,
 				     (write ? IOMMU_WRITE : 0), pages);
 		if (ret != -EINVAL)
 			break;
-		ret = iommufd ? -EREMOTE : vgpu_vfio_explain(vdev, iova, npages);
-		if (ret != -EREMOTE || !--tries)
+		ret = iommufd ? 0 : vgpu_vfio_explain(vdev, iova, npages);
+		if (ret)
 			return ret;
+		if (!--tries)
+			return iommufd ? -EREMOTE : -EAGAIN;
 		if (iommufd)
 			usleep_range(1000, 2000);
 	}
