@@ -3,33 +3,23 @@
  * Copyright (c) 2026 the barter developers
  *
  * Guest memory for drivers of vGPUs: what barter-vgpu pins, maps and answers, with a
- * mock guest, and with this program as the guest of a VFIO device without hardware.
- * What pages there are is held against what /proc/self/pagemap says of them.
+ * mock guest; in vgpu_core/ with this program as the guest of a VFIO device without
+ * hardware (vfio.c), and what it is charged to (charge.c).
  */
 #define _GNU_SOURCE
-#include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/mount.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/fixture.h"
-#include "lib/vgpu.h"
+#include "vgpu_core/vgpu_core.h"
 
-#define AT	(1ull << 32)	/* where the guest has its memory */
 #define BATCH	512
-#define TOP	(0 - (uint64_t)PAGE)	/* the last page of all */
-#define HUGE	(2 * MIB)
 
-static struct guest g;
+struct guest g;
 
-static uint8_t *memory(unsigned long npages)
+uint8_t *memory(unsigned long npages)
 {
 	uint8_t *p = mmap(NULL, npages * PAGE, PROT_READ | PROT_WRITE,
 			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -42,8 +32,7 @@ static uint8_t *memory(unsigned long npages)
 	return p;
 }
 
-/* A guest with that memory at AT; or bail out. */
-static uint8_t *begin(unsigned long npages, bool write)
+uint8_t *begin(unsigned long npages, bool write)
 {
 	uint8_t *p = memory(npages);
 	int ret = guest_open(&g, 0, NULL, false);
@@ -55,15 +44,14 @@ static uint8_t *begin(unsigned long npages, bool write)
 	return p;
 }
 
-static void end(uint8_t *p, unsigned long npages)
+void end(uint8_t *p, unsigned long npages)
 {
 	guest_close(&g);
 	if (p)
 		munmap(p, npages * PAGE);
 }
 
-/* Of a batch, what is beyond the range that the guest unmaps is unpinned soon after. */
-static void is_empty(uint32_t space, const char *when)
+void is_empty(uint32_t space, const char *when)
 {
 	struct vt_stat s;
 	bool empty;
@@ -74,7 +62,7 @@ static void is_empty(uint32_t space, const char *when)
 	   (unsigned long long)s.out_pages, (unsigned long long)s.out_maps);
 }
 
-static void new_mock(void)
+void new_mock(void)
 {
 	int ret = vt_mock(VT_MOCK_NEW, 0, 0, 0, NULL);
 
@@ -82,8 +70,7 @@ static void new_mock(void)
 		tap_bail("a mock guest: %s", strerror(-ret));
 }
 
-/* Nothing is pinned, and nothing was ever unpinned wrongly. */
-static void mock_is_clean(const char *when)
+void mock_is_clean(const char *when)
 {
 	struct vt_mock m;
 
@@ -91,8 +78,6 @@ static void mock_is_clean(const char *when)
 	ok(!m.out_pinned && !m.out_wrong, "%s: every pin is undone, once", when);
 	is_empty(VT_MOCK, when);
 }
-
-/* ---- the mock guest ---- */
 
 static void sizes(void)
 {
@@ -436,374 +421,6 @@ static void invalidate(void)
 	mock_is_clean("both gone");
 }
 
-/* ---- with VFIO ---- */
-
-static void vfio_pages(void)
-{
-	const unsigned long n = 3000;
-	uint8_t *p = begin(n, true);
-	struct vt_map map, none;
-	struct vt_stat s0 = vt_stat(VT_VFIO0), s1;
-	unsigned long wrong = 0;
-
-	need(!vt_map(VT_VFIO0, AT, n, VT_W, VT_PLAIN0, &map), "3000 pages");
-	s1 = vt_stat(VT_VFIO0);
-	is(s1.out_pins - s0.out_pins, 6, "calls of VFIO");
-	is(map.out_runs, runs_of(p, n), "runs are those of the page table");
-	is(map.out_segments, map.out_runs, "and the segments, for a plain device");
-	for (unsigned long i = 0; i < n; i++) {
-		struct vt_look look = { .poke = 1, .value = ~i };
-
-		wrong += vt_look(VT_VFIO0, map.out_id, i, &look) ||
-			 look.value != i * 0x10001 + 7 ||
-			 *(volatile uint64_t *)(p + i * PAGE) != ~i;
-	}
-	is(wrong, 0, "each page is the guest's page");
-	need(!vt_map(VT_VFIO0, AT + 100 * PAGE, 1000, VT_W, VT_PCI, &none),
-	     "1000 of them behind the IOMMU");
-	is(none.out_segments, 1, "one segment");
-	is(vt_stat(VT_VFIO0).out_pins, s1.out_pins, "no further call");
-	is(vt_unmap(VT_VFIO0, map.out_id), 0, "unmap");
-	is(vt_unmap(VT_VFIO0, none.out_id), 0, "unmap the other");
-	is_empty(VT_VFIO0, "unmapped");
-	end(p, n);
-}
-
-static void vfio_scattered(void)
-{
-	const unsigned long n = 1300;
-	uint8_t *p = memory(2 * n);
-	unsigned long i, wrong = 0;
-	struct vt_map map;
-
-	need(!guest_open(&g, 0, NULL, false), "a guest");
-	for (i = 0; i < n; i++)
-		wrong += !!guest_map(&g, p + 2 * i * PAGE, AT + i * PAGE, PAGE, true);
-	is(wrong, 0, "every second page, mapped by itself");
-	need(!vt_map(VT_VFIO0, AT, n, VT_W, VT_PLAIN0, &map), "all of them");
-	ok(map.out_runs > n / 2, "%llu runs", (unsigned long long)map.out_runs);
-	is(map.out_segments, map.out_runs, "as many segments");
-	is(vt_unmap(VT_VFIO0, map.out_id), 0, "unmap");
-	need(!vt_map(VT_VFIO0, AT, n, VT_W, VT_PCI, &map), "behind the IOMMU");
-	is(map.out_segments, 1, "one segment");
-	is(guest_unmap(&g, AT + 700 * PAGE, PAGE), 0, "the guest unmaps one page");
-	is_empty(VT_VFIO0, "the map is gone");
-	is_errno(vt_map(VT_VFIO0, AT, n, VT_W, VT_PCI, NULL), ENOENT, "cannot be again");
-	is_empty(VT_VFIO0, "undone");
-	end(p, 2 * n);
-}
-
-static void vfio_huge(void)
-{
-	struct vt_map map;
-	uint8_t *p;
-
-	sysfs_write("4", "/proc/sys/vm/nr_hugepages");
-	p = mmap(NULL, 2 * HUGE, PROT_READ | PROT_WRITE, MAP_PRIVATE |
-		 MAP_ANONYMOUS | MAP_HUGETLB | MAP_POPULATE, -1, 0);
-	need(p != MAP_FAILED, "two huge pages");
-	need(!guest_open(&g, 0, NULL, false) && !guest_map(&g, p, AT, 2 * HUGE, true),
-	     "a guest of them");
-	need(!vt_map(VT_VFIO0, AT, HUGE / PAGE, VT_W, VT_PLAIN0, &map), "one of them");
-	is(map.out_runs, 1, "one run");
-	is(map.out_segments, 1, "one segment");
-	is(map.out_longest, HUGE, "of 2 MiB");
-	vt_unmap(VT_VFIO0, map.out_id);
-	need(!vt_map(VT_VFIO0, AT + 3 * PAGE, 1000, VT_W, VT_PLAIN0, &map),
-	     "1000 pages of both, not aligned");
-	is(map.out_runs, runs_of(p + 3 * PAGE, 1000), "runs as by the page table");
-	ok(map.out_runs <= 2, "at most two");
-	is(map.out_segments, map.out_runs, "as many segments");
-	guest_close(&g);
-	is_empty(VT_VFIO0, "closed");
-	munmap(p, 2 * HUGE);
-	sysfs_write("0", "/proc/sys/vm/nr_hugepages");
-}
-
-static void vfio_errors(void)
-{
-	uint8_t *p = begin(1000, false), *hole = memory(8);
-	struct vt_map map;
-	char bytes[64];
-
-	is_errno(vt_map(VT_VFIO0, AT, 10, VT_W, VT_NONE, NULL), EPERM,
-		 "read-only guest memory, for writing");
-	is(vt_map(VT_VFIO0, AT, 10, VT_R, VT_NONE, &map), 0, "for reading");
-	vt_unmap(VT_VFIO0, map.out_id);
-	is_errno(vt_map(VT_VFIO0, AT - PAGE, 10, VT_R, VT_NONE, NULL), ENOENT,
-		 "a page before it");
-	is_errno(vt_map(VT_VFIO0, AT, 1001, VT_R, VT_PLAIN0, NULL), ENOENT,
-		 "a page behind it, after a whole batch");
-	is_errno(vt_map(VT_VFIO0, 0, 1, VT_R, VT_NONE, NULL), ENOENT, "nothing there");
-	is_errno(vt_map(VT_VFIO0, TOP, 2, VT_R, VT_NONE, NULL), EOVERFLOW, "overflow");
-	is_empty(VT_VFIO0, "all undone");
-	need(!guest_map(&g, hole, 0, 8 * PAGE, true), "more memory");
-	munmap(hole + 4 * PAGE, PAGE);
-	is_errno(vt_map(VT_VFIO0, 0, 8, VT_W, VT_NONE, NULL), EFAULT,
-		 "the guest's process unmapped a page of its own");
-	is_empty(VT_VFIO0, "undone");
-	is(vt_copy(VT_VFIO0, AT + 4090, bytes, sizeof(bytes), false), 0, "read");
-	ok(!memcmp(bytes, p + 4090, sizeof(bytes)), "what is there");
-	is_errno(vt_copy(VT_VFIO0, AT + 4090, bytes, 8, true), EPERM, "write");
-	is_errno(vt_copy(VT_VFIO0, 1ull << 40, bytes, 8, false), ENOENT, "read nothing");
-	memset(bytes, 0x5a, sizeof(bytes));
-	is(vt_copy(VT_VFIO0, PAGE - 3, bytes, 8, true), 0, "write elsewhere");
-	ok(!memcmp(hole + PAGE - 3, bytes, 8), "it is there");
-	end(p, 1000);
-	munmap(hole, 4 * PAGE);
-	munmap(hole + 5 * PAGE, 3 * PAGE);
-	is_errno(vt_map(VT_VFIO0, AT, 10, VT_R, VT_NONE, NULL), ENODEV,
-		 "the device is closed");
-}
-
-/* A BAR as a guest's memory: by its sysfs file, and as a buffer that barter lends. */
-static void vfio_bar(void)
-{
-	uint8_t *p = memory(8), *lent;
-	struct vt_map map;
-	struct log log;
-	int fd;
-
-	fixture_open();
-	fd = buf_export1(&mem, BAR, 0, 16 * PAGE);
-	lent = buf_map(fd, 0, 16 * PAGE, PROT_READ | PROT_WRITE);
-	need(fd >= 0 && lent, "a buffer");
-	need(!guest_open(&g, 0, NULL, false), "a guest");
-	need(!guest_map(&g, p, AT, 8 * PAGE, true) &&
-	     !guest_map(&g, lent, AT + 8 * PAGE, 16 * PAGE, true) &&
-	     !guest_map(&g, bar, AT + 64 * PAGE, 16 * PAGE, true),
-	     "whose memory is RAM and, behind it, the buffer; and elsewhere the BAR");
-	log_open(&log);
-	is_errno(vt_map(VT_VFIO0, AT + 8 * PAGE, 16, VT_W, VT_PCI, NULL), EREMOTE,
-		 "the buffer's address");
-	ok(log_wait(&log, "barter-vgpu-test.0", "use the dma-buf", 2000),
-	   "the log says what to use instead");
-	log_close(&log);
-	is_errno(vt_map(VT_VFIO0, AT + 64 * PAGE, 1, VT_R, VT_NONE, NULL), EREMOTE,
-		 "the BAR's address");
-	is_errno(vt_map(VT_VFIO0, AT, 24, VT_R, VT_NONE, NULL), EREMOTE,
-		 "RAM with the buffer behind it");
-	is_errno(vt_map(VT_VFIO0, AT, 25, VT_R, VT_NONE, NULL), ENOENT,
-		 "and nothing behind that");
-	is_empty(VT_VFIO0, "all undone");
-	is(vt_map(VT_VFIO0, AT, 8, VT_W, VT_NONE, &map), 0, "the RAM alone");
-	end(p, 8);
-	is_empty(VT_VFIO0, "closed");
-	munmap(lent, 16 * PAGE);
-	close(fd);
-	fixture_close();
-}
-
-static void vfio_unmap(void)
-{
-	uint8_t *p = begin(1000, true);
-	struct vt_stat s0 = vt_stat(VT_VFIO0);
-
-	for (uint32_t prot = VT_R; prot <= VT_W; prot += 2)
-		for (uint32_t device = VT_NONE; device < VT_DEVICES; device++)
-			if (device != VT_NEAR && vt_map(VT_VFIO0, AT + 8 * PAGE * device,
-							900, prot, device, NULL))
-				ok(false, "a map");
-	is(vt_stat(VT_VFIO0).out_maps, 8, "eight maps of the same memory");
-	is(guest_unmap(&g, AT, 1000 * PAGE), 0, "the guest unmaps it");
-	is_empty(VT_VFIO0, "when that has returned");
-	is(vt_stat(VT_VFIO0).out_invalidates - s0.out_invalidates, 8, "all were told of");
-	is(guest_unmap(&g, AT, 1000 * PAGE), -ERANGE, "there is nothing left");
-	vt_behave(VT_VFIO0, VT_LATER, 200);
-	need(!guest_map(&g, p, AT, 1000 * PAGE, true), "mapped again");
-	need(!vt_map(VT_VFIO0, AT, 1000, VT_W, VT_PCI, NULL), "for a driver that is slow");
-	is(guest_unmap(&g, AT, 1000 * PAGE), 0, "the guest unmaps it");
-	is_empty(VT_VFIO0, "when that has returned");
-	vt_behave(VT_VFIO0, VT_PROMPT, 0);
-	end(p, 1000);
-}
-
-/* ---- what it is charged to ---- */
-
-static long status_kib(const char *field)
-{
-	char line[128];
-	long kib = -1;
-	FILE *f = fopen("/proc/self/status", "re");
-
-	while (f && fgets(line, sizeof(line), f))
-		if (!strncmp(line, field, strlen(field)))
-			kib = atol(line + strlen(field) + 1);
-	if (f)
-		fclose(f);
-	return kib;
-}
-
-static int memlock_child(void *arg)
-{
-	struct rlimit limit = { MIB, MIB };
-	uint8_t *p = memory(512);
-	struct vt_map map;
-
-	(void)arg;
-	if (guest_open(&g, 0, NULL, false) || setrlimit(RLIMIT_MEMLOCK, &limit) ||
-	    setresgid(65534, 65534, 65534) || setresuid(65534, 65534, 65534) ||
-	    guest_map(&g, p, AT, 512 * PAGE, true))
-		return 1;
-	if (vt_map(VT_VFIO0, AT, 100, VT_W, VT_PLAIN0, &map))
-		return 2;
-	if (status_kib("VmLck:") != 400)
-		return 3;
-	if (vt_map(VT_VFIO0, AT, 512, VT_W, VT_PLAIN0, NULL) != -ENOMEM)
-		return 4;
-	if (status_kib("VmLck:") != 400)
-		return 5;
-	if (vt_unmap(VT_VFIO0, map.out_id) || status_kib("VmLck:"))
-		return 6;
-	if (vt_map(VT_VFIO0, AT, 256, VT_W, VT_PLAIN0, NULL) ||
-	    status_kib("VmLck:") != 1024)
-		return 7;
-	return guest_unmap(&g, AT, 512 * PAGE) || status_kib("VmLck:") ? 8 : 0;
-}
-
-static void memlock(void)
-{
-	is(in_child(memlock_child, NULL, 50000), 0,
-	   "pinned pages count against RLIMIT_MEMLOCK, and come back to zero");
-	is_empty(VT_VFIO0, "the guest is gone");
-}
-
-#define CGROUP	"/tmp/cgroup"
-
-static long long charged(void)
-{
-	FILE *f = fopen(CGROUP "/vgpu/memory.stat", "re");
-	long long bytes = -1;
-	char line[128];
-
-	while (f && fgets(line, sizeof(line), f))
-		sscanf(line, "kernel %lld", &bytes);
-	if (f)
-		fclose(f);
-	return bytes;
-}
-
-static void charge_all(void)
-{
-	for (uint32_t i = 0; i < 8; i++)
-		vt_map(VT_MOCK, PAGE * (1024 + i), 7000, i & 1 ? VT_W : VT_R,
-		       i & 2 ? VT_PLAIN0 : VT_PLAIN1, NULL);
-}
-
-static int cgroup_child(void *arg)
-{
-	const char *file = CGROUP "/vgpu/cgroup.procs";
-	long long before, with, after;
-	char text[64];
-	bool settled;
-
-	(void)arg;
-	if (sysfs_put("0", "%s", file))
-		return 1;
-	before = charged();
-	charge_all();
-	WAIT_FOR(settled, (with = charged()) >= before + (long long)MIB, 6000);
-	vt_mock(VT_MOCK_CLOSE, 0, 0, 0, NULL);
-	/* What is charged is told with a delay of up to 2 s. */
-	WAIT_FOR(settled, (after = charged()) <= before + 128 * 1024, 6000);
-	diag("charged: %lld before, %lld with maps, %lld after", before, with, after);
-	if (before < 0 || with < before + (long long)MIB)
-		return 2;
-	if (!settled)
-		return 3;
-	vt_mock(VT_MOCK_OPEN, 0, 0, 0, NULL);
-	if (sysfs_read(text, sizeof(text), CGROUP "/vgpu/memory.current") < 0)
-		return 4;
-	snprintf(text, sizeof(text), "%lld", atoll(text) + 128 * 1024);
-	if (sysfs_put(text, CGROUP "/vgpu/memory.max"))
-		return 5;
-	for (uint32_t i = 0; i < 8; i++)
-		if (vt_map(VT_MOCK, PAGE * (1024 + i), 7000, VT_R, VT_PLAIN0, NULL) ==
-		    -ENOMEM)
-			return 0;
-	return 6;
-}
-
-static void cgroup(void)
-{
-	mkdir(CGROUP, 0755);
-	need(!mount("cgroup2", CGROUP, "cgroup2", 0, NULL), "cgroup2");
-	sysfs_put("+memory", CGROUP "/cgroup.subtree_control");
-	need(!mkdir(CGROUP "/vgpu", 0755), "a cgroup");
-	new_mock();
-	is(in_child(cgroup_child, NULL, 80000), 0,
-	   "memory is charged to the cgroup, uncharged, and limited: ENOMEM, nobody killed");
-	vt_mock(VT_MOCK_CLOSE, 0, 0, 0, NULL);
-	mock_is_clean("closed");
-	is(rmdir(CGROUP "/vgpu"), 0, "the cgroup goes");
-	umount2(CGROUP, MNT_DETACH);
-}
-
-static int killed_child(void *arg)
-{
-	uint8_t *p = begin(2000, true);
-
-	vt_map(VT_VFIO0, AT, 2000, VT_W, VT_PCI, NULL);
-	vt_map(VT_VFIO0, AT, 1000, VT_W, VT_PLAIN0, NULL);
-	(void)p;
-	*(volatile char *)arg = 1;
-	pause();
-	return 0;
-}
-
-static void killed(void)
-{
-	volatile char *ready = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
-				    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	bool came;
-	pid_t pid;
-
-	for (int round = 0; round < 5; round++) {
-		*ready = 0;
-		pid = spawn(killed_child, (void *)ready);
-		WAIT_FOR(came, *ready, 10000);
-		is(came && vt_stat(VT_VFIO0).out_maps == 2, 1, "a guest with two maps");
-		kill(pid, SIGKILL);
-		reap(pid, 10000);
-		is_empty(VT_VFIO0, "it is killed");
-	}
-}
-
-/* The same calls, with iommufd behind VFIO. */
-static void iommufd(void)
-{
-	uint8_t *p = memory(2000);
-	struct vt_map a, b;
-	char bytes[64];
-
-	if (access("/dev/iommu", F_OK)) {
-		skip("no iommufd", "guest memory by iommufd");
-		munmap(p, 2000 * PAGE);
-		return;
-	}
-	need(!guest_open(&g, 0, NULL, true), "a guest in iommufd");
-	need(!guest_map(&g, p, AT / 4, 1000 * PAGE, true) &&
-	     !guest_map(&g, p + 1000 * PAGE, AT / 4 + 1000 * PAGE, 1000 * PAGE, false),
-	     "its memory, half of it read-only");
-	need(!vt_map(VT_VFIO0, AT / 4, 2000, VT_R, VT_PLAIN0, &a), "all, for reading");
-	is(a.out_runs, runs_of(p, 2000), "runs are those of the page table");
-	need(!vt_map(VT_VFIO0, AT / 4 + 7 * PAGE, 900, VT_W, VT_PCI, &b), "for writing");
-	is(b.out_segments, 1, "one segment");
-	is_errno(vt_map(VT_VFIO0, AT / 4 + 500 * PAGE, 600, VT_W, VT_NONE, NULL), EPERM,
-		 "read-only");
-	is_errno(vt_map(VT_VFIO0, AT / 4, 2001, VT_R, VT_NONE, NULL), ENOENT, "unmapped");
-	is(vt_copy(VT_VFIO0, AT / 4 + 5, bytes, 64, false), 0, "read");
-	ok(!memcmp(bytes, p + 5, 64), "what is there");
-	is_errno(vt_copy(VT_VFIO0, 1, bytes, 8, false), ENOENT, "read nothing");
-	is(vt_unmap(VT_VFIO0, b.out_id), 0, "unmap");
-	is(guest_unmap(&g, AT / 4 + 1000 * PAGE, 1000 * PAGE), 0, "the guest unmaps half");
-	is_empty(VT_VFIO0, "the map is gone");
-	is(vt_map(VT_VFIO0, AT / 4, 1000, VT_W, VT_PCI, NULL), 0, "the other half");
-	guest_close(&g);
-	is_empty(VT_VFIO0, "closed");
-	munmap(p, 2000 * PAGE);
-}
-
 int main(void)
 {
 	int fd = vt_open();
@@ -820,16 +437,8 @@ int main(void)
 	CASE(segments);
 	CASE(copies);
 	CASE(invalidate);
-	CASE(vfio_pages);
-	CASE(vfio_scattered);
-	CASE(vfio_huge);
-	CASE(vfio_errors);
-	CASE(vfio_bar);
-	CASE(vfio_unmap);
-	CASE_LIMIT(memlock, 100);
-	CASE_LIMIT(cgroup, 100);
-	CASE(killed);
-	CASE(iommufd);
+	vfio_cases();
+	charge_cases();
 	close(fd);
 	return tap_done();
 }
