@@ -7,8 +7,14 @@
 #ifndef BARTER_COMPAT_MDEV_H
 #define BARTER_COMPAT_MDEV_H
 
+#include <linux/kthread.h>
 #include <linux/uaccess.h>
 #include <linux/vfio.h>
+
+/* To make a worker and to let it run are two steps (6.14); before, the first did both. */
+#ifndef kthread_run_worker
+#define kthread_run_worker	kthread_create_worker
+#endif
 
 /*
  * VFIO_DEVICE_GET_REGION_INFO: an ioctl of the driver's, then (6.19) a callback of its

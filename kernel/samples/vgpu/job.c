@@ -12,7 +12,7 @@
  * All memory of a command is pinned and mapped when it begins, in a few calls, and let
  * go when it is over. What the guest unmaps in between, no transfer touches any more.
  *
- * Functions named begin are called by the vEDU's own work item and may take their time;
+ * Functions named begin are called by the vEDU's own worker and may take their time;
  * those named step by the engine's worker, which others wait for.
  */
 #include <linux/nospec.h>
@@ -342,7 +342,7 @@ static u32 vedu_begin_again(struct vedu *v)
  * vedu_job_begin - make the job ready for the engine, for the first time or again
  * @v: with an active job
  *
- * Context: the vEDU's work item.
+ * Context: the vEDU's worker.
  *
  * Return: BARTER_VEDU_S_PENDING: it is; else the job is over.
  */
@@ -378,7 +378,7 @@ bool vedu_job_step(struct vedu *v)
 	return status == BARTER_VEDU_S_PENDING;
 }
 
-/* Whoever has stopped @v, or its work item: the job is no more, its memory is let go. */
+/* Whoever has stopped @v, or its worker: the job is no more, its memory is let go. */
 void vedu_job_drop(struct vedu *v)
 {
 	struct vedu_job *job = &v->job;

@@ -22,9 +22,6 @@
 #define EDU_VENDOR	0x1234
 #define EDU_DEVICE	0x11e8
 
-/* The work items of all vEDUs: any of them may be kept waiting by its guest. */
-struct workqueue_struct *vedu_queue;
-
 static void vedu_engine_free(struct kref *ref)
 {
 	struct vedu_engine *engine = container_of(ref, struct vedu_engine, ref);
@@ -164,21 +161,12 @@ static int __init vedu_module_init(void)
 {
 	int ret;
 
-	vedu_queue = alloc_workqueue(VEDU_NAME, WQ_UNBOUND, WQ_MAX_ACTIVE);
-	if (!vedu_queue)
-		return -ENOMEM;
 	ret = mdev_register_driver(&vedu_mdev_driver);
 	if (ret)
-		goto err_queue;
+		return ret;
 	ret = pci_register_driver(&vedu_pci_driver);
 	if (ret)
-		goto err_driver;
-	return 0;
-
-err_driver:
-	mdev_unregister_driver(&vedu_mdev_driver);
-err_queue:
-	destroy_workqueue(vedu_queue);
+		mdev_unregister_driver(&vedu_mdev_driver);
 	return ret;
 }
 module_init(vedu_module_init);
@@ -187,7 +175,6 @@ static void __exit vedu_module_exit(void)
 {
 	pci_unregister_driver(&vedu_pci_driver);
 	mdev_unregister_driver(&vedu_mdev_driver);
-	destroy_workqueue(vedu_queue);
 }
 module_exit(vedu_module_exit);
 

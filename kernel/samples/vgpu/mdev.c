@@ -276,14 +276,17 @@ static int vedu_init(struct vfio_device *vdev)
 	v->engine = container_of(type->parent, struct vedu_engine, parent);
 	v->stopped = true;
 	INIT_LIST_HEAD(&v->node);
-	INIT_WORK(&v->work, vedu_work);
+	kthread_init_work(&v->work, vedu_work);
 	mutex_init(&v->control);
 	mutex_init(&v->lock);
 	vedu_irq_init(&v->msi);
 	vedu_irq_init(&v->request);
+	v->worker = kthread_run_worker(0, VEDU_NAME);
+	if (IS_ERR(v->worker))
+		return PTR_ERR(v->worker);
 	ret = vedu_space_new(v);
 	if (ret)
-		return ret;
+		goto err_worker;
 	if (type == &v->engine->types[VEDU_TYPE_MEMORY]) {
 		ret = vedu_window_new(v);
 		if (ret)
@@ -301,6 +304,8 @@ err_window:
 	}
 err_space:
 	vedu_space_free(v);
+err_worker:
+	kthread_destroy_worker(v->worker);
 	return ret;
 }
 
@@ -308,6 +313,7 @@ static void vedu_release(struct vfio_device *vdev)
 {
 	struct vedu *v = vedu_from_vdev(vdev);
 
+	kthread_destroy_worker(v->worker);
 	vedu_engine_leave(v);
 	if (v->window)
 		vedu_window_put(v->window);

@@ -2,7 +2,7 @@
 /*
  * Copyright (c) 2026 the barter developers
  *
- * A vEDU's registers, its ring, and its work item, which takes commands out of it.
+ * A vEDU's registers, its ring, and its worker, which takes commands out of it.
  *
  * Nothing that a guest writes is believed twice: a command is copied out of the ring
  * once, TAIL is below the number of slots or not taken at all. A ring holds 63
@@ -237,32 +237,44 @@ static void vedu_ring_complete(struct vedu *v)
 		vedu_irq_raise(&v->msi);
 }
 
+/* Do what can be done without the engine; false: no more, for now. */
+static bool vedu_work_one(struct vedu *v)
+{
+	struct vedu_job *job = &v->job;
+
+	if (vedu_engine_has(v) || !vedu_ring_fetch(v))
+		return false;
+	if (job->status == BARTER_VEDU_S_PENDING)
+		job->status = vedu_job_begin(v);
+	if (job->status == BARTER_VEDU_S_PENDING) {
+		vedu_engine_submit(v);
+		return false;
+	}
+	/* Whoever has stopped us may be why it failed; the job is theirs. */
+	if (vedu_engine_has(v))
+		return false;
+	vedu_job_drop(v);
+	vedu_ring_complete(v);
+	return true;
+}
+
 /**
- * vedu_work - a vEDU's own work item
+ * vedu_work - what a vEDU's own worker does
  * @work: in it
  *
  * Commands that need no engine, or are refused, are done in here.
  */
-void vedu_work(struct work_struct *work)
+void vedu_work(struct kthread_work *work)
 {
 	struct vedu *v = container_of(work, struct vedu, work);
-	struct vedu_job *job = &v->job;
 	unsigned int n;
 
-	for (n = 0; n < BARTER_VEDU_NR_SLOTS; n++) {
-		if (vedu_engine_has(v) || !vedu_ring_fetch(v))
-			return;
-		if (job->status == BARTER_VEDU_S_PENDING)
-			job->status = vedu_job_begin(v);
-		if (job->status == BARTER_VEDU_S_PENDING) {
-			vedu_engine_submit(v);
-			return;
-		}
-		vedu_job_drop(v);
-		vedu_ring_complete(v);
+	vedu_work_begin(v);
+	for (n = 0; n < BARTER_VEDU_NR_SLOTS && vedu_work_one(v); n++)
 		cond_resched();
-	}
-	vedu_kick(v);
+	vedu_work_end(v);
+	if (n == BARTER_VEDU_NR_SLOTS)
+		vedu_kick(v);
 }
 
 /**

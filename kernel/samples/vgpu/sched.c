@@ -4,14 +4,17 @@
  *
  * Who uses the engine next: all vEDUs that have memory ready for it, in turn.
  *
- * A job goes back and forth between two. Its vEDU's own work item (ring.c) takes commands
+ * A job goes back and forth between two. Its vEDU's own worker (ring.c) takes commands
  * out of the ring, pins memory and gives it back, which may take as long as the guest
- * pleases: a page that it maps may be slow to come. The engine's worker, which
+ * pleases: a page that it maps may be slow to come, or never come. So whoever stops a
+ * vEDU ends such a wait by a signal, which only a thread of one's own can be sent, no
+ * work item. The engine's worker, which
  * all guests wait for, does transfers and nothing else. A turn of it is at most two,
  * whatever the command: what a guest asks for decides how many turns it needs, not how
  * long others wait.
  */
 #include <linux/pci.h>
+#include <linux/sched/signal.h>
 
 #include "vedu.h"
 
@@ -44,7 +47,7 @@ static void vedu_engine_work(struct work_struct *work)
 		list_del_init(&v->node);
 		v->with_engine = false;
 		if (!v->stopped)
-			queue_work(vedu_queue, &v->work);
+			kthread_queue_work(v->worker, &v->work);
 	}
 	others = !list_empty(&engine->runnable);
 	/* From here on whoever waits for @v may free it. */
@@ -64,13 +67,13 @@ void vedu_kick(struct vedu *v)
 
 	spin_lock(&engine->lock);
 	if (!v->stopped)
-		queue_work(vedu_queue, &v->work);
+		kthread_queue_work(v->worker, &v->work);
 	spin_unlock(&engine->lock);
 }
 
 /**
  * vedu_engine_has - is the job with the engine?
- * @v: the vEDU, by its own work item
+ * @v: the vEDU, by its own worker
  *
  * Return: true: it is, or @v is stopped; hands off.
  */
@@ -85,9 +88,56 @@ bool vedu_engine_has(struct vedu *v)
 	return has;
 }
 
+/*
+ * Only iommufd's waits for a guest's page can be ended. Type 1 fails where it would have to
+ * wait like that; and a thread with a fatal signal that unpins there may forget to take the
+ * page off the guest's RLIMIT_MEMLOCK.
+ */
+static bool vedu_wait_can_end(const struct vedu *v)
+{
+#if IS_ENABLED(CONFIG_IOMMUFD)
+	return v->vdev.iommufd_access;
+#else
+	return false;
+#endif
+}
+
+/**
+ * vedu_work_begin - the worker begins
+ * @v: its vEDU
+ *
+ * From here to vedu_work_end() vedu_engine_stop() sends it a signal, by which waits that can
+ * be killed come to their end. Before and after it never does: the worker's own loop
+ * would not like it.
+ */
+void vedu_work_begin(struct vedu *v)
+{
+	struct vedu_engine *engine = v->engine;
+
+	allow_signal(SIGKILL);
+	spin_lock(&engine->lock);
+	if (!v->stopped && vedu_wait_can_end(v))
+		v->busy = current;
+	spin_unlock(&engine->lock);
+}
+
+/**
+ * vedu_work_end - the worker ends
+ * @v: its vEDU
+ */
+void vedu_work_end(struct vedu *v)
+{
+	struct vedu_engine *engine = v->engine;
+
+	spin_lock(&engine->lock);
+	v->busy = NULL;
+	flush_signals(current);
+	spin_unlock(&engine->lock);
+}
+
 /**
  * vedu_engine_submit - hand the job to the engine
- * @v: by its own work item, which is queued again when the engine hands it back
+ * @v: by its own worker, which is woken again when the engine hands it back
  */
 void vedu_engine_submit(struct vedu *v)
 {
@@ -129,14 +179,20 @@ void vedu_engine_pause(struct vedu *v)
  * vedu_engine_stop - nothing runs any more
  * @v: for this one
  *
- * When it returns no transfer of @v runs, nor its work item, and none comes before
- * vedu_engine_start(): its job is the caller's. The work item may be in the middle of
- * pinning, for as long as the guest's memory makes it wait.
+ * When it returns no transfer of @v runs, nor its worker, and nothing comes before
+ * vedu_engine_start(): its job is the caller's. The worker may be in the middle of
+ * pinning: if it waits for a page there it gives up.
  */
 void vedu_engine_stop(struct vedu *v)
 {
+	struct vedu_engine *engine = v->engine;
+
 	vedu_engine_pause(v);
-	cancel_work_sync(&v->work);
+	spin_lock(&engine->lock);
+	if (v->busy)
+		send_sig(SIGKILL, v->busy, 1);
+	spin_unlock(&engine->lock);
+	kthread_cancel_work_sync(&v->work);
 }
 
 /**

@@ -11,7 +11,7 @@
  *	mdev.c		the mediated device: probe, open, close, reset, BARs, VFIO's calls
  *	config.c	its PCI config space
  *	irq.c		its interrupts
- *	ring.c		its registers, its ring and its work item
+ *	ring.c		its registers, its ring and its worker
  *	job.c		a command, transfer by transfer
  *	memory.c	guest memory, by barter-vgpu
  *	window.c	device memory: slices of a memory's BAR, lent by an exporter each
@@ -30,7 +30,7 @@
  *				by the guest's unmap, which thereby waits for it. No call
  *				of VFIO's or barter-vgpu's is made under it.
  *
- * The job belongs to the vEDU's work item, or to the engine's worker (@with_engine), or to
+ * The job belongs to the vEDU's worker, or to the engine's (@with_engine), or to
  * whoever has stopped both (under v->control).
  */
 #ifndef BARTER_SAMPLES_VEDU_H
@@ -38,6 +38,7 @@
 
 #include <linux/barter.h>
 #include <linux/kref.h>
+#include <linux/kthread.h>
 #include <linux/list.h>
 #include <linux/mdev.h>
 #include <linux/mutex.h>
@@ -66,6 +67,7 @@ struct barter_vgpu_space;
 struct eventfd_ctx;
 struct mem_cgroup;
 struct pci_dev;
+struct task_struct;
 struct vedu_map;
 struct vedu_op;
 struct vedu_window;
@@ -123,10 +125,12 @@ struct vedu {
 	struct vedu_engine *engine;
 	struct list_head member;
 
-	struct list_head node;		/* these three: engine->lock */
+	struct list_head node;		/* these four: engine->lock */
 	bool stopped;
 	bool with_engine;		/* has the job */
-	struct work_struct work;
+	struct task_struct *busy;	/* the worker, where a signal ends its waits */
+	struct kthread_worker *worker;
+	struct kthread_work work;
 
 	struct mutex control;
 	bool open;
@@ -164,13 +168,14 @@ int vedu_engine_init(struct vedu_engine *engine);
 void vedu_engine_halt(struct vedu_engine *engine);
 void vedu_kick(struct vedu *v);
 bool vedu_engine_has(struct vedu *v);
+void vedu_work_begin(struct vedu *v);
+void vedu_work_end(struct vedu *v);
 void vedu_engine_submit(struct vedu *v);
 void vedu_engine_pause(struct vedu *v);
 void vedu_engine_stop(struct vedu *v);
 void vedu_engine_start(struct vedu *v);
 
 /* main.c */
-extern struct workqueue_struct *vedu_queue;
 bool vedu_engine_is_gone(struct vedu_engine *engine);
 int vedu_engine_join(struct vedu *v);
 void vedu_engine_leave(struct vedu *v);
@@ -198,7 +203,7 @@ void vedu_ring_reset(struct vedu *v);
 void vedu_ring_halt(struct vedu *v, u32 why);
 bool vedu_may_transfer(struct vedu *v);
 void vedu_settle(struct vedu *v);
-void vedu_work(struct work_struct *work);
+void vedu_work(struct kthread_work *work);
 bool vedu_turn(struct vedu *v);
 
 /* job.c */

@@ -40,7 +40,8 @@ void works_again(void);
 /* Unload barter-vedu. 0 or -errno. */
 int unload(void);
 
-/* The cases of bar2.c. */
+/* The cases of bar2.c and stuck.c. */
 void bar2_cases(void);
+void stuck_cases(void);
 
 #endif
