@@ -3,7 +3,8 @@
  * Copyright (c) 2026 the barter developers
  *
  * What does it cost to map guest memory for the device behind a vGPU: beside a loop
- * that pins and maps page by page, when it is mapped already, and to find one of many?
+ * that pins and maps page by page, by type 1 and by iommufd; how much of it is VFIO's,
+ * and the DMA API's; when it is mapped already; and to find one of many?
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -25,6 +26,8 @@
 #define FEW	1024u
 #define LOTS	131072u
 #define EACH	8u
+/* A page costs no more than that, beside what VFIO and the DMA API take for it. */
+#define OWN	100
 
 static struct guest g;
 
@@ -71,9 +74,9 @@ static uint8_t *ram(bool huge)
 	return p;
 }
 
-static void guest_of(const uint8_t *p)
+static void guest_of(const uint8_t *p, bool iommufd)
 {
-	int ret = guest_open(&g, 0, NULL, false);
+	int ret = guest_open(&g, 0, NULL, iommufd);
 
 	if (!ret)
 		ret = guest_map(&g, p, AT, BYTES, true);
@@ -81,45 +84,62 @@ static void guest_of(const uint8_t *p)
 		fail("a guest: %s", strerror(-ret));
 }
 
-/* 16 MiB, cold. */
-static void cold(bool huge)
+/* What memory there is, in how many pieces, and what that means for a device. */
+static void pieces(const char *what, const uint8_t *p)
 {
-	const char *what = huge ? "huge pages" : "small pages";
+	unsigned long runs = runs_of(p, PAGES);
+	struct vt_stat was = vt_stat(VT_VFIO0);
+	struct vt_map map;
+	char name[128];
+
+	if (vt_map(VT_VFIO0, AT, PAGES, VT_W, VT_PLAIN0, &map))
+		fail("map");
+	snprintf(name, sizeof(name), "%s: runs by the page table", what);
+	report_count(name, runs, "runs");
+	snprintf(name, sizeof(name), "%s: segments of a device without IOMMU", what);
+	report_count(name, map.out_segments, "segments");
+	snprintf(name, sizeof(name), "%s: calls of VFIO", what);
+	report_count(name, vt_stat(VT_VFIO0).out_pins - was.out_pins, "calls");
+	snprintf(name, sizeof(name), "%s: more segments than runs", what);
+	report_target(name, (double)map.out_segments - (double)runs, 0, "segments");
+	vt_unmap(VT_VFIO0, map.out_id);
+}
+
+/* 16 MiB, cold. */
+static void cold(bool huge, bool iommufd)
+{
+	static const char *const hows[] = {
+		[VT_TIME_MAP] = "", [VT_TIME_LOOP] = ", page by page",
+		[VT_TIME_PIN] = ", VFIO alone", [VT_TIME_DMA] = ", the DMA API alone",
+	};
 	struct vt_time req = {
 		.space = VT_VFIO0, .prot = VT_W, .device = VT_PCI, .iova = AT,
 		.npages = PAGES, .repeat = 1,
 	};
+	double map[4], unmap[4];
 	uint8_t *p = ram(huge);
-	struct vt_map map;
-	struct vt_stat was;
-	double batch, loop, batch_unmap, loop_unmap;
-	char name[96];
+	char what[64], name[128];
 
-	guest_of(p);
-	snprintf(name, sizeof(name), "16 MiB of %s", what);
-	batch = measure(name, req, &batch_unmap);
-	req.how = VT_TIME_LOOP;
-	snprintf(name, sizeof(name), "16 MiB of %s, page by page", what);
-	loop = measure(name, req, &loop_unmap);
-
-	was = vt_stat(VT_VFIO0);
-	if (vt_map(VT_VFIO0, AT, PAGES, VT_W, VT_PLAIN0, &map))
-		fail("map");
-	snprintf(name, sizeof(name), "16 MiB of %s: runs by the page table", what);
-	report_count(name, runs_of(p, PAGES), "runs");
-	snprintf(name, sizeof(name), "16 MiB of %s: segments of a device without IOMMU",
-		 what);
-	report_count(name, map.out_segments, "segments");
-	snprintf(name, sizeof(name), "16 MiB of %s: calls of VFIO", what);
-	report_count(name, vt_stat(VT_VFIO0).out_pins - was.out_pins, "calls");
-	snprintf(name, sizeof(name), "16 MiB of %s: more segments than runs", what);
-	report_target(name, (double)map.out_segments - (double)runs_of(p, PAGES), 0,
-		      "segments");
-	vt_unmap(VT_VFIO0, map.out_id);
-	snprintf(name, sizeof(name), "16 MiB of %s: map, of the loop's", what);
-	report_target(name, batch / loop, 0.25, "times");
-	snprintf(name, sizeof(name), "16 MiB of %s: map and unmap, of the loop's", what);
-	report_target(name, (batch + batch_unmap) / (loop + loop_unmap), 0.25, "times");
+	snprintf(what, sizeof(what), "%s16 MiB of %s", iommufd ? "iommufd, " : "",
+		 huge ? "huge pages" : "small pages");
+	guest_of(p, iommufd);
+	for (req.how = VT_TIME_MAP; req.how <= VT_TIME_DMA; req.how++) {
+		snprintf(name, sizeof(name), "%s%s", what, hows[req.how]);
+		map[req.how] = measure(name, req, &unmap[req.how]);
+	}
+	pieces(what, p);
+	snprintf(name, sizeof(name), "%s: map, of the loop's", what);
+	report_target(name, map[VT_TIME_MAP] / map[VT_TIME_LOOP], 0.25, "times");
+	snprintf(name, sizeof(name), "%s: map and unmap, of the loop's", what);
+	report_target(name, (map[VT_TIME_MAP] + unmap[VT_TIME_MAP]) /
+			    (map[VT_TIME_LOOP] + unmap[VT_TIME_LOOP]), 0.25, "times");
+	/* What is neither VFIO's nor the DMA API's. */
+	snprintf(name, sizeof(name), "%s: barter's own of a map, a page", what);
+	report_target(name, map[VT_TIME_MAP] - map[VT_TIME_PIN] - map[VT_TIME_DMA], OWN,
+		      "instructions");
+	snprintf(name, sizeof(name), "%s: barter's own of an unmap, a page", what);
+	report_target(name, unmap[VT_TIME_MAP] - unmap[VT_TIME_PIN] - unmap[VT_TIME_DMA],
+		      OWN, "instructions");
 	guest_close(&g);
 	munmap(p, BYTES);
 }
@@ -133,7 +153,7 @@ static void cached(void)
 	uint8_t *p = ram(false);
 	double miss, hit;
 
-	guest_of(p);
+	guest_of(p, false);
 	miss = measure("64 pages, cold", req, NULL);
 	if (vt_map(VT_VFIO0, AT, 64, VT_W, VT_PCI, NULL))
 		fail("map");
@@ -184,8 +204,10 @@ int main(void)
 	if (vt_segments(0xffffffff, 0xffffffff))
 		fail("the devices");
 	report_begin("vgpu", "what does it cost to map guest memory for a vGPU?");
-	cold(false);
-	cold(true);
+	for (int iommufd = 0; iommufd <= !access("/dev/iommu", F_OK); iommufd++) {
+		cold(false, iommufd);
+		cold(true, iommufd);
+	}
 	cached();
 	lookup();
 	close(fd);
