@@ -20,11 +20,26 @@
 /* As much as a vEDU may have pinned, by as much as a command may say. */
 #define RANGES	4u
 #define BYTES	((uint64_t)BARTER_VEDU_MAX_LENGTH)
-/* 4096 pages in at least a few hundred runs; and what other things may come and go. */
-#define LEAST	(96 * 1024)
+/* What 16384 pages of which none follows the other take; and what may come and go. */
+#define LEAST	(256 * 1024)
 #define OTHERS	(48 * 1024)
 
 static volatile char *ready;
+
+/* Memory whose pages do not follow each other: first every second one is there. */
+static uint8_t *scattered(void)
+{
+	uint8_t *p = mmap(NULL, RANGES * BYTES, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED)
+		tap_bail("out of memory");
+	madvise(p, RANGES * BYTES, MADV_NOHUGEPAGE);
+	for (uint64_t first = 0; first < 2 * PAGE; first += PAGE)
+		for (uint64_t at = first; at < RANGES * BYTES; at += 2 * PAGE)
+			p[at] = 1;
+	return p;
+}
 
 static bool hold_all(struct guest *mine)
 {
@@ -62,7 +77,7 @@ static int charged_guest(void *arg)
 	(void)arg;
 	if (cgroup_enter())
 		return 1;
-	p = memory(RANGES * BYTES);
+	p = scattered();
 	if (vedu_open(&mine, 1, false) || vedu_map(&mine, p, IOVA, RANGES * BYTES, true))
 		return 2;
 	before = cgroup_charged();
@@ -98,7 +113,7 @@ static int holding_guest(void *arg)
 	(void)arg;
 	if (cgroup_enter())
 		return 1;
-	p = memory(RANGES * BYTES);
+	p = scattered();
 	if (vedu_open(&mine, 1, false) || vedu_map(&mine, p, IOVA, RANGES * BYTES, true) ||
 	    !hold_all(&mine))
 		return 2;
