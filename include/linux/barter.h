@@ -213,10 +213,13 @@ int barter_exporter_mmap(struct barter_exporter *exp, unsigned int bar,
 int barter_buf_set_memattr(struct barter_exporter *exp, struct dma_buf *dmabuf,
 			   u32 memattr, bool force);
 
+union barter_slot;
+
 /**
- * struct barter_lend - what is to be lent
+ * struct barter_lend - what is to be lent; begins zeroed
  * @bar: BAR index, 0 to 5
- * @ranges: pieces of the BAR, in the buffer's order; copied
+ * @ranges: pieces of the BAR, in the buffer's order; copied, unless they come from
+ *	barter_lend_copy()
  * @nr: number of @ranges, 1 to BARTER_MAX_RANGES
  * @open_flags: O_CLOEXEC and an access mode; O_RDONLY with BARTER_EXPORT_READ_ONLY
  * @flags: BARTER_EXPORT_*
@@ -231,9 +234,15 @@ struct barter_lend {
 	u32 flags;
 	u32 memattr;
 	const char *name;
+	/* private: of barter_lend_copy() */
+	union barter_slot *table;
+	struct barter_range one;
 };
 
-int barter_export_fd(struct barter_exporter *exp, const struct barter_lend *lend);
+struct barter_range *barter_lend_copy(struct barter_lend *lend,
+				      const void __user *from, u32 nr);
+void barter_lend_cleanup(struct barter_lend *lend);
+int barter_export_fd(struct barter_exporter *exp, struct barter_lend *lend);
 
 /*
  * Interconnects

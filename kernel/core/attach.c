@@ -277,12 +277,15 @@ u32 barter_attach_ranges(struct dma_buf_attachment *attach, u32 first,
 			 struct barter_range *ranges, u32 nr)
 {
 	struct barter_attach *ba = attach->priv;
-	const struct barter_ranges *from = ba->buf->ranges;
+	const struct barter_ranges *from = &ba->buf->ranges;
 	u32 i, left = first < from->nr ? from->nr - first : 0;
 
-	for (i = 0; i < min(nr, left); i++) {
-		ranges[i].offset = from->runs[first + i].offset;
-		ranges[i].length = from->runs[first + i].length;
+	nr = min(nr, left);
+	for (i = 0; i < nr; i++) {
+		struct barter_run run = barter_ranges_run(from, first + i);
+
+		ranges[i].offset = run.offset;
+		ranges[i].length = run.length;
 	}
 	return left;
 }

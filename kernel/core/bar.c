@@ -33,25 +33,19 @@ static struct barter_buf *barter_bar_new(struct barter_exporter *exp,
 					 const struct barter_range *range)
 {
 	u64 bar_length = PAGE_ALIGN(pci_resource_len(exp->pdev, bar));
+	struct barter_lend lend = { .ranges = range, .nr = 1 };
 	struct barter_buf *buf;
-	u32 nr_runs;
-	u64 length;
 	int ret;
 
-	ret = barter_ranges_check(range, 1, bar_length, &nr_runs, &length);
-	if (ret)
-		return ERR_PTR(ret);
 	buf = kzalloc(sizeof(*buf), GFP_KERNEL_ACCOUNT);
 	if (!buf)
 		return ERR_PTR(-ENOMEM);
-	buf->ranges = kmalloc(struct_size(buf->ranges, runs, nr_runs),
-			      GFP_KERNEL_ACCOUNT);
-	if (!buf->ranges) {
+	ret = barter_lend_take(&buf->ranges, &lend, bar_length);
+	if (ret) {
 		kfree(buf);
-		return ERR_PTR(-ENOMEM);
+		return ERR_PTR(ret);
 	}
-	barter_ranges_fill(buf->ranges, range, 1);
-	buf->shown = buf->ranges;
+	buf->shown = &buf->ranges;
 	buf->exp = exp;
 	buf->bar = bar;
 	buf->bar_start = pci_resource_start(exp->pdev, bar);
@@ -128,8 +122,8 @@ int barter_exporter_mmap(struct barter_exporter *exp, unsigned int bar,
 	if (ret < 0)
 		goto out_put;
 
-	trace_barter_export(buf->id, buf->pdev, bar, buf->ranges->nr,
-			    buf->ranges->length);
+	trace_barter_export(buf->id, buf->pdev, bar, buf->ranges.nr,
+			    buf->ranges.length);
 	buf->held = get_file(vma->vm_file);
 	vma_set_file(vma, buf->dmabuf->file);
 	barter_vma_begin(buf, vma, ret);
@@ -150,7 +144,7 @@ BARTER_EXPORT(barter_exporter_mmap);
 void barter_bar_zap(struct barter_buf *buf)
 {
 	struct barter_exporter *exp = buf->exp;
-	u64 first = buf->window - (buf->ranges->runs[0].offset >> PAGE_SHIFT);
+	u64 first = buf->window - (buf->ranges.runs[0].offset >> PAGE_SHIFT);
 
 	lockdep_assert_held(&exp->lock);
 

@@ -13,7 +13,6 @@
 #include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/pci.h>
-#include <linux/sizes.h>
 #include <linux/slab.h>
 
 #include "priv.h"
@@ -279,9 +278,8 @@ static void barter_buf_free(struct barter_buf *buf)
 	barter_window_free(buf);
 	mutex_destroy(&buf->window_lock);
 	pci_dev_put(buf->pdev);
-	if (buf->shown != buf->ranges)
-		kvfree(buf->shown);
-	kvfree(buf->ranges);
+	barter_shown_free(buf);
+	barter_table_free(&buf->ranges);
 	kfree(buf);
 	exp->ops->put(exp);
 }
@@ -304,24 +302,6 @@ const struct dma_buf_ops barter_dma_buf_ops = {
 	.release = barter_buf_release,
 };
 
-static struct barter_ranges *barter_buf_ranges(const struct barter_range *ranges,
-					       u32 nr, u64 bar_length)
-{
-	struct barter_ranges *out;
-	u32 nr_runs;
-	u64 length;
-	int ret;
-
-	ret = barter_ranges_check(ranges, nr, bar_length, &nr_runs, &length);
-	if (ret)
-		return ERR_PTR(ret);
-	out = kvmalloc(struct_size(out, runs, nr_runs), BARTER_GFP_TABLE);
-	if (!out)
-		return ERR_PTR(-ENOMEM);
-	barter_ranges_fill(out, ranges, nr);
-	return out;
-}
-
 /**
  * barter_buf_make - a complete buffer, on no list yet
  * @buf: zeroed, but for @exp, @ranges, @shown, @slice, @read_only, @least of what it is
@@ -337,16 +317,11 @@ int barter_buf_make(struct barter_buf *buf, unsigned int open_flags)
 {
 	DEFINE_DMA_BUF_EXPORT_INFO(info);
 	struct barter_exporter *exp = buf->exp;
-	const struct barter_run *longest;
 	struct dma_buf *dmabuf;
 
 	exp->ops->get(exp);
 	buf->pdev = pci_dev_get(exp->pdev);
-	buf->end = barter_ranges_end(buf->ranges);
-	buf->least = min(buf->least, buf->ranges->length);
-	longest = barter_ranges_longest(buf->ranges);
-	buf->huge_phase = (buf->bar_start + longest->offset - longest->pos) &
-			  (SZ_2M - 1);
+	buf->least = min(buf->least, buf->ranges.length);
 	buf->id = atomic64_fetch_inc(&barter_next_id);
 	init_waitqueue_head(&buf->idle);
 	mutex_init(&buf->window_lock);
@@ -362,7 +337,7 @@ int barter_buf_make(struct barter_buf *buf, unsigned int open_flags)
 	info.exp_name = "barter";
 	info.owner = exp->ops->owner;
 	info.ops = &barter_dma_buf_ops;
-	info.size = buf->ranges->length;
+	info.size = buf->ranges.length;
 	info.flags = open_flags;
 	info.priv = buf;
 	dmabuf = dma_buf_export(&info);
@@ -378,7 +353,7 @@ int barter_buf_make(struct barter_buf *buf, unsigned int open_flags)
 
 /* A new buffer over ranges of a BAR. */
 static struct barter_buf *barter_buf_new(struct barter_exporter *exp,
-					 const struct barter_lend *lend)
+					 struct barter_lend *lend)
 {
 	struct barter_buf *buf;
 	int ret;
@@ -386,14 +361,13 @@ static struct barter_buf *barter_buf_new(struct barter_exporter *exp,
 	buf = kzalloc(sizeof(*buf), GFP_KERNEL_ACCOUNT);
 	if (!buf)
 		return ERR_PTR(-ENOMEM);
-	buf->ranges = barter_buf_ranges(lend->ranges, lend->nr,
-					pci_resource_len(exp->pdev, lend->bar));
-	if (IS_ERR(buf->ranges)) {
-		ret = PTR_ERR(buf->ranges);
+	ret = barter_lend_take(&buf->ranges, lend,
+			       pci_resource_len(exp->pdev, lend->bar));
+	if (ret) {
 		kfree(buf);
 		return ERR_PTR(ret);
 	}
-	buf->shown = buf->ranges;
+	buf->shown = &buf->ranges;
 	buf->exp = exp;
 	buf->read_only = lend->flags & BARTER_EXPORT_READ_ONLY;
 	buf->bar = lend->bar;
@@ -454,7 +428,7 @@ int barter_buf_publish(struct barter_buf *buf, struct barter_buf *parent)
 /**
  * barter_export_fd - lend ranges of a BAR as a dma-buf
  * @exp: the exporter, open
- * @lend: what, and how
+ * @lend: what, and how; ranges of barter_lend_copy() are used up
  *
  * The buffer is born revoked if a reason is in force. Memory is charged to the
  * caller's memory cgroup. Context: a system call of the user who gets the fd; no
@@ -467,7 +441,7 @@ int barter_buf_publish(struct barter_buf *buf, struct barter_buf *parent)
  * -ENOENT, -EOPNOTSUPP, -EPERM, -EBUSY: see barter_buf_set_memattr();
  * -ENOMEM; -EMFILE: no fd is free; -EINTR: a fatal signal came.
  */
-int barter_export_fd(struct barter_exporter *exp, const struct barter_lend *lend)
+int barter_export_fd(struct barter_exporter *exp, struct barter_lend *lend)
 {
 	unsigned int mode = lend->open_flags & O_ACCMODE;
 	struct barter_buf *buf;
@@ -494,8 +468,8 @@ int barter_export_fd(struct barter_exporter *exp, const struct barter_lend *lend
 		ret = barter_buf_publish(buf, NULL);
 	if (ret)
 		goto err_put_dmabuf;
-	trace_barter_export(buf->id, buf->pdev, buf->bar, buf->ranges->nr,
-			    buf->ranges->length);
+	trace_barter_export(buf->id, buf->pdev, buf->bar, buf->ranges.nr,
+			    buf->ranges.length);
 	/* Once the fd is there, another thread may close it: hands off. */
 	ret = dma_buf_fd(buf->dmabuf, lend->open_flags);
 	if (ret < 0)

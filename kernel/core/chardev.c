@@ -16,6 +16,7 @@
 #include <linux/fs.h>
 #include <linux/miscdevice.h>
 #include <linux/pci.h>
+#include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
@@ -54,10 +55,8 @@ static int barter_info_ranges(const struct barter_info *req,
 	u32 i, nr = min(req->nr_ranges, ranges->nr);
 
 	for (i = 0; i < nr; i++) {
-		struct barter_range range = {
-			.offset = ranges->runs[i].offset,
-			.length = ranges->runs[i].length,
-		};
+		struct barter_run run = barter_ranges_run(ranges, i);
+		struct barter_range range = { run.offset, run.length };
 
 		if (copy_to_user(&to[i], &range, sizeof(range)))
 			return -EFAULT;
@@ -91,6 +90,15 @@ static u32 barter_info_importers(struct dma_buf *dmabuf,
 		nr++;
 	}
 	return nr;
+}
+
+/* Where in 2 MiB the longest run has its first byte, if the buffer began in there. */
+static u32 barter_info_phase(const struct barter_buf *buf)
+{
+	struct barter_run run = barter_ranges_run(&buf->ranges,
+						  buf->ranges.longest);
+
+	return (buf->bar_start + run.offset - run.pos) & (SZ_2M - 1);
 }
 
 /* What kind of buffer it is, and of which device. */
@@ -141,7 +149,7 @@ static int barter_info(struct barter_client *client, union barter_request *u)
 			goto out_put;
 	}
 
-	req->out_length = buf->ranges->length;
+	req->out_length = buf->ranges.length;
 	req->out_nr_ranges = buf->shown->nr;
 	barter_info_what(req, buf);
 	req->out_mmaps = barter_buf_mmaps(buf);
@@ -151,7 +159,7 @@ static int barter_info(struct barter_client *client, union barter_request *u)
 	req->out_memattr = barter_buf_memattr(buf);
 	req->out_forced = barter_buf_forced(buf);
 	barter_buf_name(buf, req->out_name);
-	req->out_huge_phase = buf->huge_phase;
+	req->out_huge_phase = barter_info_phase(buf);
 	req->out_attachments = 0;
 	memset(req->out_blocker, 0, sizeof(req->out_blocker));
 

@@ -28,27 +28,24 @@
  * struct barter_fill - what the callback for a page works on
  * @buf: the buffer
  * @vma: the mapping
- * @run: the run of the page before
+ * @run: the run of the page before; of length 0 before the first
  */
 struct barter_fill {
 	const struct barter_buf *buf;
 	struct vm_area_struct *vma;
-	const struct barter_run *run;
+	struct barter_run run;
 };
 
 static int barter_fill_page(pte_t *pte, unsigned long address, void *data)
 {
 	struct barter_fill *fill = data;
 	u64 pos = barter_vma_pos(fill->buf, fill->vma, address);
-	const struct barter_run *run = fill->run;
+	struct barter_run *run = &fill->run;
 	u64 physical;
 
-	if (!run || pos < run->pos || pos - run->pos >= run->length) {
-		run = barter_ranges_find(fill->buf->ranges, pos);
-		if (!run)
-			return -EFAULT;
-		fill->run = run;
-	}
+	if ((pos < run->pos || pos - run->pos >= run->length) &&
+	    !barter_ranges_find(&fill->buf->ranges, pos, run))
+		return -EFAULT;
 	if (!pte_none(ptep_get(pte)))
 		return 0;
 	physical = fill->buf->bar_start + run->offset + (pos - run->pos);

@@ -76,14 +76,15 @@ static void barter_show_kind(struct seq_file *m, struct barter_buf *buf)
 static void barter_show_ranges(struct seq_file *m, const struct barter_buf *buf)
 {
 	/* A million ranges would be no help to anybody. */
-	u32 i, shown = min(buf->ranges->nr, 16U);
+	u32 i, shown = min(buf->ranges.nr, 16U);
 
-	for (i = 0; i < shown; i++)
-		seq_printf(m, "  range 0x%llx+0x%llx\n",
-			   buf->ranges->runs[i].offset,
-			   buf->ranges->runs[i].length);
-	if (shown < buf->ranges->nr)
-		seq_printf(m, "  ... %u more ranges\n", buf->ranges->nr - shown);
+	for (i = 0; i < shown; i++) {
+		struct barter_run run = barter_ranges_run(&buf->ranges, i);
+
+		seq_printf(m, "  range 0x%llx+0x%llx\n", run.offset, run.length);
+	}
+	if (shown < buf->ranges.nr)
+		seq_printf(m, "  ... %u more ranges\n", buf->ranges.nr - shown);
 }
 
 static int barter_show_state(struct seq_file *m, struct barter_buf *buf)
@@ -135,7 +136,7 @@ static int barter_buffers_show(struct seq_file *m, void *unused)
 			continue;
 		seq_printf(m, "buffer %llu device %s bar %u length %llu ranges %u\n",
 			   buf->id, pci_name(buf->pdev), buf->bar,
-			   buf->ranges->length, buf->ranges->nr);
+			   buf->ranges.length, buf->ranges.nr);
 		barter_show_kind(m, buf);
 		barter_show_ranges(m, buf);
 		seq_printf(m, "  memattr %s", barter_buf_memattr(buf) ==
@@ -167,7 +168,7 @@ static int barter_mmaps_show(struct seq_file *m, void *unused)
 			continue;
 		seq_printf(m, "mmap %llu device %s bar %u range 0x%llx+0x%llx",
 			   buf->id, pci_name(buf->pdev), buf->bar,
-			   buf->ranges->runs[0].offset, buf->ranges->length);
+			   buf->ranges.runs[0].offset, buf->ranges.length);
 		barter_show_name(m, buf);
 		seq_printf(m, " vmas %u faults pte %lld pmd %lld pud %lld\n",
 			   barter_buf_mmaps(buf),

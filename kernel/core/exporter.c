@@ -234,7 +234,7 @@ out_unlock:
  */
 int barter_window_alloc(struct barter_buf *buf)
 {
-	unsigned long npages = buf->ranges->length >> PAGE_SHIFT;
+	unsigned long npages = buf->ranges.length >> PAGE_SHIFT;
 	struct barter_exporter *exp = buf->exp;
 	unsigned long first;
 	int ret = -ENOSPC;
@@ -273,6 +273,6 @@ void barter_window_free(struct barter_buf *buf)
 		return;
 	/* Storing NULL over the range splits nodes, which must not fail here. */
 	mtree_store_range(&buf->exp->windows, buf->window,
-			  buf->window + (buf->ranges->length >> PAGE_SHIFT) - 1,
+			  buf->window + (buf->ranges.length >> PAGE_SHIFT) - 1,
 			  NULL, GFP_KERNEL | __GFP_NOFAIL);
 }

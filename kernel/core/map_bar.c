@@ -251,13 +251,13 @@ barter_pci_bar_map(struct dma_buf_attachment *attach)
 		return ERR_PTR(ret);
 	ba = attach->priv;
 	buf = ba->buf;
-	nr = buf->ranges->nr;
+	nr = buf->ranges.nr;
 	map = kvmalloc(struct_size(map, ranges, nr), BARTER_GFP_TABLE);
 	if (map) {
 		map->pdev = buf->pdev;
 		map->bar = buf->bar;
 		map->share = ba->share;
-		map->length = buf->ranges->length;
+		map->length = buf->ranges.length;
 		map->nr = nr;
 		barter_attach_ranges(attach, 0, map->ranges, nr);
 	} else {

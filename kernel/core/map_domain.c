@@ -180,7 +180,7 @@ static int barter_domain_check_device(struct barter_buf *buf,
 
 	if (iommu_get_domain_for_dev(dev) != req->domain)
 		return -EINVAL;
-	if (barter_domain_reserved(dev, req->iova, buf->ranges->length))
+	if (barter_domain_reserved(dev, req->iova, buf->ranges.length))
 		return -EADDRINUSE;
 	barter_route_find(buf->pdev, buf->bar, dev, &answer);
 	trace_barter_route(buf->id, dev, answer.route, answer.why);
@@ -266,16 +266,16 @@ static int barter_domain_fill(struct barter_buf *buf,
 	u32 i;
 	int ret;
 
-	for (i = 0; i < buf->ranges->nr; i++) {
-		const struct barter_run *run = &buf->ranges->runs[i];
+	for (i = 0; i < buf->ranges.nr; i++) {
+		struct barter_run run = barter_ranges_run(&buf->ranges, i);
 
-		for (; pos < run->pos + run->length; pos += part) {
-			part = min_t(u64, run->pos + run->length - pos,
+		for (; pos < run.pos + run.length; pos += part) {
+			part = min_t(u64, run.pos + run.length - pos,
 				     BARTER_DOMAIN_BATCH);
 			ret = fatal_signal_pending(current) ? -EINTR :
 				iommu_map(req->domain, req->iova + pos,
-					  buf->bar_start + run->offset +
-					  (pos - run->pos), part,
+					  buf->bar_start + run.offset +
+					  (pos - run.pos), part,
 					  req->prot | IOMMU_MMIO,
 					  GFP_KERNEL_ACCOUNT);
 			if (ret)
@@ -354,7 +354,7 @@ barter_domain_map(struct dma_buf_attachment *attach,
 	buf = ba->buf;
 
 	ret = ba->nr_domain_maps < BARTER_DOMAIN_MAPS ?
-		barter_domain_check(request, buf->ranges->length) : -ENOSPC;
+		barter_domain_check(request, buf->ranges.length) : -ENOSPC;
 	if (!ret && buf->read_only && request->prot & IOMMU_WRITE)
 		ret = -EPERM;
 	for (i = 0; !ret && i < request->nr_devices; i++)
@@ -370,7 +370,7 @@ barter_domain_map(struct dma_buf_attachment *attach,
 	}
 	map->domain = request->domain;
 	map->iova = request->iova;
-	map->length = buf->ranges->length;
+	map->length = buf->ranges.length;
 	ret = barter_domain_reserve(map);
 	if (ret)
 		goto err_free;
@@ -381,7 +381,7 @@ barter_domain_map(struct dma_buf_attachment *attach,
 
 	hlist_add_head(&map->node, &ba->domain_maps);
 	ba->nr_domain_maps++;
-	trace_barter_map(buf->id, attach->dev, buf->ranges->nr, 0);
+	trace_barter_map(buf->id, attach->dev, buf->ranges.nr, 0);
 	return map;
 
 err_release:

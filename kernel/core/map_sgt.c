@@ -45,7 +45,7 @@ struct barter_sgt {
 /* Walks the runs of a buffer in pieces that fit a segment. */
 struct barter_piece {
 	const struct barter_ranges *ranges;
-	u32 run;
+	u32 next;
 	u64 done;
 	u64 offset;
 	u64 length;
@@ -53,19 +53,18 @@ struct barter_piece {
 
 static bool barter_piece_next(struct barter_piece *p, u64 max)
 {
-	const struct barter_run *run;
+	struct barter_run run;
 
-	if (p->run < p->ranges->nr &&
-	    p->done == p->ranges->runs[p->run].length) {
-		p->run++;
+	if (p->next >= p->ranges->nr)
+		return false;
+	run = barter_ranges_run(p->ranges, p->next);
+	p->offset = run.offset + p->done;
+	p->length = min(run.length - p->done, max);
+	p->done += p->length;
+	if (p->done == run.length) {
+		p->next++;
 		p->done = 0;
 	}
-	if (p->run >= p->ranges->nr)
-		return false;
-	run = &p->ranges->runs[p->run];
-	p->offset = run->offset + p->done;
-	p->length = min(run->length - p->done, max);
-	p->done += p->length;
 	return true;
 }
 
@@ -73,7 +72,7 @@ static bool barter_piece_next(struct barter_piece *p, u64 max)
 static int barter_sgt_reaches(const struct barter_buf *buf, struct device *dev,
 			      struct barter_route_answer *answer)
 {
-	u64 last = buf->bar_start + buf->end - 1;
+	u64 last = buf->bar_start + buf->ranges.end - 1;
 
 	if (answer->route == BARTER_ROUTE_BUS)
 		last += answer->bus_offset;
@@ -118,7 +117,7 @@ static int barter_sgt_fill(struct barter_sgt *bs, const struct barter_buf *buf,
 			   struct device *dev, s64 bus_offset,
 			   enum dma_data_direction dir)
 {
-	struct barter_piece piece = { .ranges = buf->ranges };
+	struct barter_piece piece = { .ranges = &buf->ranges };
 	struct scatterlist *sg = bs->sgt.sgl;
 	unsigned int count = 0;
 	int ret = 0;
@@ -162,9 +161,9 @@ static int barter_sgt_fill_window(struct barter_sgt *bs,
 				  struct device *dev,
 				  enum dma_data_direction dir)
 {
-	struct barter_piece piece = { .ranges = buf->ranges };
+	struct barter_piece piece = { .ranges = &buf->ranges };
 	struct scatterlist *sg = bs->sgt.sgl;
-	u64 done = 0, total = buf->ranges->length;
+	u64 done = 0, total = buf->ranges.length;
 	unsigned int count = 0;
 	int ret;
 
@@ -244,11 +243,11 @@ struct sg_table *barter_sgt_map(struct barter_attach *ba,
 	if (bs->route != BARTER_ROUTE_BUS && barter_route_translated(dev))
 		bs->windowed = barter_iova_alloc(dev, &bs->window,
 						 buf->bar_start,
-						 buf->ranges->length);
+						 buf->ranges.length);
 
 	entries = bs->windowed ?
-		DIV_ROUND_UP_ULL(buf->ranges->length, BARTER_MAX_SEGMENT) :
-		barter_ranges_segments(buf->ranges, BARTER_MAX_SEGMENT);
+		DIV_ROUND_UP_ULL(buf->ranges.length, BARTER_MAX_SEGMENT) :
+		barter_ranges_segments(&buf->ranges, BARTER_MAX_SEGMENT);
 	if (entries > UINT_MAX) {
 		ret = -E2BIG;
 		goto err_free_window;
@@ -293,7 +292,7 @@ void barter_sgt_unmap(struct barter_attach *ba, struct sg_table *sgt,
 	struct device *dev = ba->attach->dev;
 
 	if (bs->windowed) {
-		barter_iova_unlink(dev, &bs->window, ba->buf->ranges->length,
+		barter_iova_unlink(dev, &bs->window, ba->buf->ranges.length,
 				   dir);
 		barter_iova_free(dev, &bs->window);
 	} else {

@@ -69,8 +69,10 @@ static struct barter_areas *barter_areas_new(const struct barter_ranges *r)
 	if (!areas)
 		return NULL;
 	for (i = 0; i < r->nr; i++) {
-		areas->area[i].first = r->runs[i].offset;
-		areas->area[i].end = r->runs[i].offset + r->runs[i].length;
+		struct barter_run run = barter_ranges_run(r, i);
+
+		areas->area[i].first = run.offset;
+		areas->area[i].end = run.offset + run.length;
 	}
 	sort(areas->area, r->nr, sizeof(areas->area[0]), barter_area_compare,
 	     NULL);
@@ -110,11 +112,11 @@ static int barter_alias_between(const struct barter_areas *areas,
 {
 	u32 i;
 
-	for (i = 0; i < other->ranges->nr; i++) {
-		const struct barter_run *run = &other->ranges->runs[i];
+	for (i = 0; i < other->ranges.nr; i++) {
+		struct barter_run run = barter_ranges_run(&other->ranges, i);
 
-		if (barter_areas_meet(areas, run->offset,
-				      run->offset + run->length))
+		if (barter_areas_meet(areas, run.offset,
+				      run.offset + run.length))
 			return -EBUSY;
 		if (!(i % 1024)) {
 			if (fatal_signal_pending(current))
@@ -152,7 +154,7 @@ static int barter_alias_find(struct barter_buf *buf, u32 memattr)
 		    (READ_ONCE(live->final) && !live->bar_mmap))
 			continue;
 		if (!areas)
-			areas = barter_areas_new(buf->ranges);
+			areas = barter_areas_new(&buf->ranges);
 		ret = areas ? barter_alias_between(areas, live) : -ENOMEM;
 		if (ret)
 			break;

@@ -49,7 +49,7 @@ static vm_fault_t barter_fault_one(struct barter_buf *buf,
 {
 	u64 physical;
 
-	if (!barter_ranges_contiguous(buf->ranges, buf->bar_start,
+	if (!barter_ranges_contiguous(&buf->ranges, buf->bar_start,
 				      barter_vma_pos(buf, vma, address),
 				      PAGE_SIZE, &physical))
 		return VM_FAULT_SIGBUS;
@@ -90,7 +90,7 @@ static vm_fault_t barter_fault_huge(struct barter_buf *buf,
 
 	if (address < vma->vm_start || size > vma->vm_end - address)
 		return VM_FAULT_FALLBACK;
-	if (!barter_ranges_contiguous(buf->ranges, buf->bar_start,
+	if (!barter_ranges_contiguous(&buf->ranges, buf->bar_start,
 				      barter_vma_pos(buf, vma, address), size,
 				      &physical))
 		return VM_FAULT_FALLBACK;
@@ -262,5 +262,5 @@ void barter_buf_zap(struct barter_buf *buf)
 	else if (window)
 		/* In pages: unmap_mapping_range() cuts bytes down to 32 bits there. */
 		unmap_mapping_pages(buf->exp->mapping, window,
-				    buf->ranges->length >> PAGE_SHIFT, true);
+				    buf->ranges.length >> PAGE_SHIFT, true);
 }

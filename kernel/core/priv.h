@@ -61,9 +61,8 @@ struct barter_fences {
  * Constant after publication: @exp, @pdev, @dmabuf, @dentry, @ranges, @shown (what
  * its holder is told: of a slice, the ranges in what it was cut from), @slice,
  * @read_only, @bar, @bar_start, @bar_length, @least (bytes of the shortest of the BAR,
- * all that it was cut from, and itself: what overcommit counts from), @end (behind the
- * highest byte of any range, from the BAR's start), @huge_phase (see struct barter_info),
- * @id, and @domain, @bus, @devfn, which may be asked for when the device's bus is gone.
+ * all that it was cut from, and itself: what overcommit counts from), @id, and @domain,
+ * @bus, @devfn, which may be asked for when the device's bus is gone.
  *
  * Under the dma_resv: @reasons, @state, @generation, @maps (written; read
  * without it by the waiting side, which then synchronises through the resv).
@@ -89,41 +88,39 @@ struct barter_buf {
 	struct pci_dev *pdev;
 	struct dma_buf *dmabuf;
 	struct dentry *dentry;
-	struct barter_ranges *ranges;
-	struct barter_ranges *shown;
-	bool slice;
-	bool read_only;
-	unsigned int bar;
+	struct barter_ranges ranges;
+	const struct barter_ranges *shown;
 	phys_addr_t bar_start;
 	u64 bar_length;
 	u64 least;
-	u64 end;
-	u32 huge_phase;
 	u64 id;
+	unsigned int bar;
 	u32 domain;
 	u8 bus;
 	u8 devfn;
+	bool slice;
+	bool read_only;
 
+	bool final;
+	bool drained;
+	bool watched;			/* dma_resv; never cleared */
+	bool ending;
 	u32 reasons;
 	u32 own;
 	u32 state;
-	u64 generation;
 	u32 maps;
 	u32 waits;
-	bool final;
-	bool drained;
+	u32 watch_round;		/* barter_watch_lock */
+	u64 generation;
 
 	wait_queue_head_t idle;		/* of no @maps, or no more @ending */
 
 	struct list_head revoke_node;
 	struct barter_fences fences;
-	bool ending;
 	struct list_head end_node;
 	struct barter_fences end_fences;
 
-	bool watched;			/* dma_resv; never cleared */
-	struct list_head watchers;	/* barter_watch_lock, and @watch_round */
-	u32 watch_round;
+	struct list_head watchers;	/* barter_watch_lock */
 	struct work_struct watch_work;
 
 	struct list_head exp_node;	/* exp->list_lock */
@@ -131,14 +128,14 @@ struct barter_buf {
 	struct list_head children;
 	struct list_head sibling;
 	u32 nr_children;
+	bool bar_mmap;			/* bar.c; constant, and so is @window then */
 	struct list_head all_node;	/* barter_bufs_lock */
 
 	struct mutex window_lock;	/* @window, written once */
 	unsigned long window;		/* first page offset in exp->mapping */
-	bool bar_mmap;			/* bar.c; constant, and so is @window then */
 	struct file *held;		/* bar.c; for as long as there are @mmaps */
-	atomic_t mmaps[BARTER_NR_MEMATTR];
 	struct list_head mapped_node[BARTER_NR_MEMATTR];	/* exp->attr_lock */
+	atomic_t mmaps[BARTER_NR_MEMATTR];
 	u32 attr;			/* written under exp->attr_lock; of mmaps to come */
 	atomic64_t faults[3];		/* PTE, PMD, PUD */
 };
@@ -200,6 +197,16 @@ bool barter_buf_waited_for(const struct barter_buf *buf);
 void barter_buf_blocker(struct barter_buf *buf, char *text, size_t length);
 extern const struct dma_buf_ops barter_dma_buf_ops;
 
+/* table.c */
+union barter_slot *barter_table_alloc(u32 nr);
+union barter_slot *barter_table_copy(union barter_slot *one,
+				     const void __user *from, u32 nr);
+int barter_table_take(struct barter_ranges *r, union barter_slot **table,
+		      u32 nr, u64 bar_length);
+void barter_table_free(const struct barter_ranges *r);
+int barter_lend_take(struct barter_ranges *r, struct barter_lend *lend,
+		     u64 bar_length);
+
 /* exporter.c */
 void barter_exporter_mutex_init(struct mutex *lock);
 struct pci_dev *barter_exporter_find_pdev(struct address_space *mapping);
@@ -239,6 +246,7 @@ void barter_tree_remove(struct barter_buf *buf);
 void barter_tree_collect(struct barter_buf *root, struct list_head *bufs,
 			 struct list_head *dead);
 void barter_tree_ask(struct barter_buf *buf, u64 *parent, u32 *slices);
+void barter_shown_free(const struct barter_buf *buf);
 bool barter_slice_tells_device(const struct barter_buf *buf);
 int barter_slice_make(const struct barter_slice *req, struct barter_buf *parent,
 		      struct dma_buf **dmabuf);

@@ -4,7 +4,7 @@
  *
  * Range arithmetic: what a caller asked for, checked and merged.
  *
- * Every number that comes in here was chosen by a user. barter_ranges_check()
+ * Every number that comes in here was chosen by a user. barter_ranges_take()
  * is the one place that judges it; all other functions rely on a structure
  * that passed, and none of them allocates, takes a lock or loops more than once
  * over the runs; but for the cuts, which search, none sleeps. This file must
@@ -23,33 +23,102 @@
 #include <linux/sched.h>
 #endif
 
-#include <uapi/linux/barter.h>
-
 /* Searches between two chances for others to run. */
 #define CUT_BATCH	1024
 
-static bool page_multiple(u64 value)
+/* No piece ends there: all are made of whole pages. */
+#define NOWHERE		U64_MAX
+
+/**
+ * struct merge - runs that are being built
+ * @table: where they go
+ * @nr: number of runs so far
+ * @longest: which one is the longest, the last one left out
+ * @most: bytes of it
+ * @begun: where in the buffer the last run begins
+ * @length: bytes so far
+ * @last_end: offset behind the last run; NOWHERE before the first
+ * @end: offset behind the highest run
+ */
+struct merge {
+	union barter_slot *table;
+	u32 nr;
+	u32 longest;
+	u64 most;
+	u64 begun;
+	u64 length;
+	u64 last_end;
+	u64 end;
+};
+
+/* The last run is as long as it will be. */
+static inline void merge_close(struct merge *m)
 {
-	return !(value & (PAGE_SIZE - 1));
+	u64 length = m->length - m->begun;
+
+	if (length > m->most) {
+		m->most = length;
+		m->longest = m->nr - 1;
+	}
+	m->begun = m->length;
+}
+
+/* A new run begins with this piece, or the last one grows by it. */
+static inline void merge_add(struct merge *m, u64 offset, u64 length)
+{
+	if (offset != m->last_end) {
+		merge_close(m);
+		m->table[m->nr].pos = m->length;
+		m->table[m->nr].offset = offset;
+		m->nr++;
+	}
+	m->length += length;
+	m->last_end = offset + length;
+	if (m->last_end > m->end)
+		m->end = m->last_end;
+}
+
+/* But for @out->one. */
+static inline void merge_end(struct merge *m, struct barter_ranges *out)
+{
+	merge_close(m);
+	out->length = m->length;
+	out->end = m->end;
+	out->nr = m->nr;
+	out->longest = m->longest;
+	out->runs = m->table;
+}
+
+/* Why a range is bad: what is asked first comes first. */
+static int range_error(const struct barter_range *range)
+{
+	u64 end;
+
+	if (!range->length || (range->length | range->offset) & (PAGE_SIZE - 1))
+		return -EINVAL;
+	if (check_add_overflow((u64)range->offset, (u64)range->length, &end))
+		return -EOVERFLOW;
+	return -EINVAL;
 }
 
 /**
- * barter_ranges_check - judge the ranges of an export
- * @ranges: what the caller asked for, in the caller's order; a copy in kernel
- *	memory, so that it cannot change between this call and
- *	barter_ranges_fill()
- * @nr: number of entries at @ranges
+ * barter_ranges_take - judge the ranges of an export, and make runs of them
+ * @out: to be filled
+ * @table: what the caller asked for, in the caller's order; a copy in kernel memory,
+ *	that nobody else can change. Becomes the table of the runs, also on failure in
+ *	part; from @out->nr on it is free then
+ * @nr: number of entries at @table
  * @bar_length: bytes in the BAR
- * @nr_runs: set to the number of runs that remain after neighbours that touch
- *	are merged: range i+1 begins in the BAR where range i ends
- * @length: set to the bytes of all ranges together
  *
- * Ranges may overlap and come in any order; only neighbours in the caller's
- * order are merged, since the order of the bytes is the caller's.
+ * Neighbours that touch are merged: range i+1 begins in the BAR where range i ends.
+ * Ranges may overlap and come in any order; only neighbours in the caller's order are
+ * merged, since the order of the bytes is the caller's.
+ *
+ * Once over the table: with a million ranges this is what an export takes.
  *
  * Context: any, no locks needed.
  *
- * Return: 0, or without touching @nr_runs and @length
+ * Return: 0, or without touching @out
  *  -EINVAL	no range at all, or the first bad range has length 0, is not made
  *		of whole pages, does not lie whole inside the BAR, or makes the
  *		sum overflow
@@ -58,11 +127,11 @@ static bool page_multiple(u64 value)
  *		their sum is above BARTER_MAX_OVERCOMMIT times the BAR or does
  *		not fit a size_t
  */
-int barter_ranges_check(const struct barter_range *ranges, u32 nr,
-			u64 bar_length, u32 *nr_runs, u64 *length)
+int barter_ranges_take(struct barter_ranges *out, union barter_slot *table,
+		       u32 nr, u64 bar_length)
 {
-	u64 total = 0, previous_end = 0;
-	u32 runs = 0, i;
+	struct merge m = { .table = table, .last_end = NOWHERE };
+	const union barter_slot *slot;
 	u64 most;
 
 	if (!nr)
@@ -70,95 +139,32 @@ int barter_ranges_check(const struct barter_range *ranges, u32 nr,
 	if (nr > BARTER_MAX_RANGES)
 		return -E2BIG;
 
-	for (i = 0; i < nr; i++) {
-		u64 end;
+	/* A run is written where its first range was, or further down. */
+	for (slot = table; slot < table + nr; slot++) {
+		u64 offset = slot->range.offset, length = slot->range.length;
 
-		if (!ranges[i].length || !page_multiple(ranges[i].length) ||
-		    !page_multiple(ranges[i].offset))
+		/* Of length 0 less 1 is beyond every BAR. */
+		if ((offset | length) & (PAGE_SIZE - 1) ||
+		    length - 1 >= bar_length || offset > bar_length - length)
+			return range_error(&slot->range);
+		if (length > U64_MAX - m.length)
 			return -EINVAL;
-		if (check_add_overflow((u64)ranges[i].offset,
-				       (u64)ranges[i].length, &end))
-			return -EOVERFLOW;
-		if (end > bar_length)
-			return -EINVAL;
-		if (check_add_overflow(total, (u64)ranges[i].length, &total))
-			return -EINVAL;
-		if (!i || ranges[i].offset != previous_end)
-			runs++;
-		previous_end = end;
+		merge_add(&m, offset, length);
 	}
 
 	if (!check_mul_overflow(bar_length, (u64)BARTER_MAX_OVERCOMMIT, &most) &&
-	    total > most)
+	    m.length > most)
 		return -E2BIG;
-	if (total != (size_t)total)
+	if (m.length != (size_t)m.length)
 		return -E2BIG;
-
-	*nr_runs = runs;
-	*length = total;
+	merge_end(&m, out);
 	return 0;
 }
 
-/* The next run of @out begins at @pos with this piece, or its last one grows by it. */
-static void ranges_append(struct barter_ranges *out, u64 pos, u64 offset,
-			  u64 length)
-{
-	struct barter_run *run = out->nr ? &out->runs[out->nr - 1] : NULL;
-
-	if (run && run->offset + run->length == offset) {
-		run->length += length;
-		return;
-	}
-	run = &out->runs[out->nr++];
-	run->pos = pos;
-	run->offset = offset;
-	run->length = length;
-}
-
-/**
- * barter_ranges_fill - build the runs of a buffer
- * @out: to be filled; the caller allocated room for the number of runs that
- *	barter_ranges_check() gave for the very same @ranges
- * @ranges: ranges that passed barter_ranges_check()
- * @nr: number of entries at @ranges, at least 1
- *
- * Sets every field of @out.
- *
- * Context: any, no locks needed; nobody else may look at @out yet.
- */
-void barter_ranges_fill(struct barter_ranges *out,
-			const struct barter_range *ranges, u32 nr)
-{
-	u64 pos = 0;
-	u32 i;
-
-	out->nr = 0;
-	for (i = 0; i < nr; i++) {
-		ranges_append(out, pos, ranges[i].offset, ranges[i].length);
-		pos += ranges[i].length;
-	}
-	out->length = pos;
-}
-
-/**
- * barter_ranges_find - which run holds a byte of the buffer
- * @r: the buffer's runs
- * @pos: byte in the buffer, counted from its start
- *
- * Takes a number of steps that grows with the logarithm of the number of runs.
- *
- * Context: any; @r does not change during the life of a buffer.
- *
- * Return: the run with run->pos <= @pos < run->pos + run->length, or NULL when
- * @pos is not below the buffer's length.
- */
-const struct barter_run *barter_ranges_find(const struct barter_ranges *r,
-					    u64 pos)
+/* The index of the run that holds byte @pos, which is below the buffer's length. */
+static u32 ranges_index(const struct barter_ranges *r, u64 pos)
 {
 	u32 first = 0, end = r->nr;
-
-	if (pos >= r->length)
-		return NULL;
 
 	/* runs[0].pos is 0, hence runs[first].pos <= pos all the way. */
 	while (end - first > 1) {
@@ -169,103 +175,114 @@ const struct barter_run *barter_ranges_find(const struct barter_ranges *r,
 		else
 			end = middle;
 	}
-	return &r->runs[first];
+	return first;
 }
 
-/* How much of @left bytes from @pos on lies in @run. */
-static u64 run_part(const struct barter_run *run, u64 pos, u64 left)
+/**
+ * barter_ranges_find - which run holds a byte of the buffer
+ * @r: the buffer's runs
+ * @pos: byte in the buffer, counted from its start
+ * @run: set to the run with run->pos <= @pos < run->pos + run->length, only when the
+ *	answer is true
+ *
+ * Takes a number of steps that grows with the logarithm of the number of runs.
+ *
+ * Context: any; @r does not change during the life of a buffer.
+ *
+ * Return: is @pos below the buffer's length?
+ */
+bool barter_ranges_find(const struct barter_ranges *r, u64 pos,
+			struct barter_run *run)
 {
-	return min(run->pos + run->length - pos, left);
+	if (pos >= r->length)
+		return false;
+	*run = barter_ranges_run(r, ranges_index(r, pos));
+	return true;
 }
 
 /**
  * barter_ranges_cut_check - judge the ranges of a slice
  * @parent: the runs of the buffer that it is cut from
- * @ranges: pieces of that buffer, as for barter_ranges_check()
- * @nr: number of entries at @ranges
+ * @cut: pieces of that buffer, by barter_ranges_take() with its length as the BAR's
  * @least: bytes that their sum may have BARTER_MAX_OVERCOMMIT times
  * @nr_runs: set to the number of runs in the BAR, neighbours merged
- * @length: set to the bytes of all ranges together
  *
- * For each range one search and one step for each run of @parent that it covers, at
- * most twice BARTER_MAX_RANGES steps in all: a range that covers more fails.
+ * For each piece one search and one step for each run of @parent that it covers, at
+ * most twice BARTER_MAX_RANGES steps in all: a piece that covers more fails.
  *
  * Context: may sleep, no locks needed.
  *
- * Return: as barter_ranges_check(), with the buffer in the place of the BAR; also
- * -E2BIG for more than BARTER_MAX_RANGES runs, or a sum above BARTER_MAX_OVERCOMMIT
- * times @least.
+ * Return: 0, or without touching @nr_runs -E2BIG: a sum above BARTER_MAX_OVERCOMMIT
+ * times @least, or more than BARTER_MAX_RANGES runs.
  */
 int barter_ranges_cut_check(const struct barter_ranges *parent,
-			    const struct barter_range *ranges, u32 nr,
-			    u64 least, u32 *nr_runs, u64 *length)
+			    const struct barter_ranges *cut, u64 least,
+			    u32 *nr_runs)
 {
-	u64 total, most, previous_end = 0;
-	u32 runs = 0, unused, i;
-	int ret;
+	u64 most, last_end = NOWHERE;
+	u32 runs = 0, i;
 
-	ret = barter_ranges_check(ranges, nr, parent->length, &unused, &total);
-	if (ret)
-		return ret;
 	if (!check_mul_overflow(least, (u64)BARTER_MAX_OVERCOMMIT, &most) &&
-	    total > most)
+	    cut->length > most)
 		return -E2BIG;
 
-	for (i = 0; i < nr; i++) {
-		u64 pos = ranges[i].offset, left = ranges[i].length, part;
-		const struct barter_run *run = barter_ranges_find(parent, pos);
+	for (i = 0; i < cut->nr; i++) {
+		struct barter_run piece = barter_ranges_run(cut, i);
+		u64 pos = piece.offset, end = pos + piece.length, part;
+		u32 at = ranges_index(parent, pos);
 
 		if (i % CUT_BATCH == CUT_BATCH - 1)
 			cond_resched();
-		for (; left; run++, pos += part, left -= part) {
-			u64 offset = run->offset + (pos - run->pos);
+		for (; pos < end; at++, pos += part) {
+			struct barter_run run = barter_ranges_run(parent, at);
+			u64 skip = pos - run.pos;
 
-			part = run_part(run, pos, left);
-			if (!runs || offset != previous_end)
-				runs++;
+			part = min(run.length - skip, end - pos);
+			runs += run.offset + skip != last_end;
 			if (runs > BARTER_MAX_RANGES)
 				return -E2BIG;
-			previous_end = offset + part;
+			last_end = run.offset + skip + part;
 		}
 	}
 	*nr_runs = runs;
-	*length = total;
 	return 0;
 }
 
 /**
  * barter_ranges_cut_fill - build the runs of a slice
- * @out: to be filled; with room for the number of runs that
- *	barter_ranges_cut_check() gave for the very same @parent and @ranges
+ * @out: to be filled
+ * @table: with room for the number of runs that barter_ranges_cut_check() gave for
+ *	the very same @parent and @cut
  * @parent: the runs of the buffer that it is cut from
- * @ranges: ranges that passed barter_ranges_cut_check()
- * @nr: number of entries at @ranges, at least 1
+ * @cut: what passed barter_ranges_cut_check()
  *
- * Sets every field of @out. No run of it reaches beyond the runs of @parent.
+ * Sets every field of @out but @one. No run of it reaches beyond the runs of @parent.
  *
  * Context: may sleep, no locks needed; nobody else may look at @out yet.
  */
-void barter_ranges_cut_fill(struct barter_ranges *out,
+void barter_ranges_cut_fill(struct barter_ranges *out, union barter_slot *table,
 			    const struct barter_ranges *parent,
-			    const struct barter_range *ranges, u32 nr)
+			    const struct barter_ranges *cut)
 {
-	u64 at = 0;
+	struct merge m = { .table = table, .last_end = NOWHERE };
 	u32 i;
 
-	out->nr = 0;
-	for (i = 0; i < nr; i++) {
-		u64 pos = ranges[i].offset, left = ranges[i].length, part;
-		const struct barter_run *run = barter_ranges_find(parent, pos);
+	for (i = 0; i < cut->nr; i++) {
+		struct barter_run piece = barter_ranges_run(cut, i);
+		u64 pos = piece.offset, end = pos + piece.length, part;
+		u32 at = ranges_index(parent, pos);
 
 		if (i % CUT_BATCH == CUT_BATCH - 1)
 			cond_resched();
-		for (; left; run++, pos += part, left -= part, at += part) {
-			part = run_part(run, pos, left);
-			ranges_append(out, at, run->offset + (pos - run->pos),
-				      part);
+		for (; pos < end; at++, pos += part) {
+			struct barter_run run = barter_ranges_run(parent, at);
+			u64 skip = pos - run.pos;
+
+			part = min(run.length - skip, end - pos);
+			merge_add(&m, run.offset + skip, part);
 		}
 	}
-	out->length = at;
+	merge_end(&m, out);
 }
 
 /**
@@ -289,44 +306,9 @@ u64 barter_ranges_segments(const struct barter_ranges *r, u64 max_segment)
 	if (!max_segment)
 		return r->nr;
 	for (i = 0; i < r->nr; i++)
-		segments += div64_u64(r->runs[i].length - 1, max_segment) + 1;
+		segments += div64_u64(barter_ranges_run(r, i).length - 1,
+				      max_segment) + 1;
 	return segments;
-}
-
-/**
- * barter_ranges_end - how far into the BAR the buffer reaches
- * @r: the buffer's runs
- *
- * Context: any.
- *
- * Return: the offset behind the highest byte of any run.
- */
-u64 barter_ranges_end(const struct barter_ranges *r)
-{
-	u64 end = 0;
-	u32 i;
-
-	for (i = 0; i < r->nr; i++)
-		if (r->runs[i].offset + r->runs[i].length > end)
-			end = r->runs[i].offset + r->runs[i].length;
-	return end;
-}
-
-/**
- * barter_ranges_longest - the longest contiguous piece
- * @r: at least one run
- *
- * Return: the run; of several that are as long, the first.
- */
-const struct barter_run *barter_ranges_longest(const struct barter_ranges *r)
-{
-	const struct barter_run *longest = &r->runs[0];
-	u32 i;
-
-	for (i = 1; i < r->nr; i++)
-		if (r->runs[i].length > longest->length)
-			longest = &r->runs[i];
-	return longest;
 }
 
 /**
@@ -348,10 +330,11 @@ const struct barter_run *barter_ranges_longest(const struct barter_ranges *r)
 bool barter_ranges_contiguous(const struct barter_ranges *r, u64 bar_start,
 			      u64 pos, u64 length, u64 *address)
 {
-	const struct barter_run *run = barter_ranges_find(r, pos);
+	struct barter_run run;
 
-	if (!run || !length || length > run->length - (pos - run->pos))
+	if (!barter_ranges_find(r, pos, &run) || !length ||
+	    length > run.length - (pos - run.pos))
 		return false;
-	*address = bar_start + run->offset + (pos - run->pos);
+	*address = bar_start + run.offset + (pos - run.pos);
 	return true;
 }

@@ -21,10 +21,27 @@
 #include "ranges_user.h"
 #endif
 
-struct barter_range;
+#include <uapi/linux/barter.h>
 
 /**
- * struct barter_run - one contiguous piece
+ * union barter_slot - an entry of a table: first a range, then a run
+ * @range: as the caller gave it
+ * @pos: first byte of the run in the buffer
+ * @offset: first byte of the run in the BAR, or in the buffer that a slice was cut from
+ *
+ * How long a run is, the next one's @pos says. So a run takes no more room than a
+ * range, and the table that the ranges were copied to becomes that of the runs.
+ */
+union barter_slot {
+	struct barter_range range;
+	struct {
+		u64 pos;
+		u64 offset;
+	};
+};
+
+/**
+ * struct barter_run - one contiguous piece, as it is looked at
  * @pos: first byte in the buffer
  * @offset: first byte in the BAR, or in the buffer that a slice was cut from
  * @length: bytes
@@ -38,30 +55,48 @@ struct barter_run {
 /**
  * struct barter_ranges - all pieces of a buffer, in the buffer's order
  * @length: bytes of the whole buffer
- * @nr: number of @runs, at least 1
+ * @end: offset behind the highest byte of any run
+ * @nr: number of runs, at least 1
+ * @longest: index of the longest run; of several that are as long, the first
  * @runs: sorted by pos, without holes in pos
+ * @one: where a single run is, unless @runs is memory of its own (table.c)
  */
 struct barter_ranges {
 	u64 length;
+	u64 end;
 	u32 nr;
-	struct barter_run runs[];
+	u32 longest;
+	const union barter_slot *runs;
+	union barter_slot one;
 };
 
-int barter_ranges_check(const struct barter_range *ranges, u32 nr,
-			u64 bar_length, u32 *nr_runs, u64 *length);
-void barter_ranges_fill(struct barter_ranges *out,
-			const struct barter_range *ranges, u32 nr);
-const struct barter_run *barter_ranges_find(const struct barter_ranges *r,
-					    u64 pos);
+/**
+ * barter_ranges_run - look at a run
+ * @r: the buffer's runs
+ * @i: which one, below @r->nr
+ *
+ * Return: the run.
+ */
+static inline struct barter_run barter_ranges_run(const struct barter_ranges *r,
+						  u32 i)
+{
+	const union barter_slot *slot = &r->runs[i];
+	u64 end = i + 1 < r->nr ? slot[1].pos : r->length;
+
+	return (struct barter_run){ slot->pos, slot->offset, end - slot->pos };
+}
+
+int barter_ranges_take(struct barter_ranges *out, union barter_slot *table,
+		       u32 nr, u64 bar_length);
+bool barter_ranges_find(const struct barter_ranges *r, u64 pos,
+			struct barter_run *run);
 int barter_ranges_cut_check(const struct barter_ranges *parent,
-			    const struct barter_range *ranges, u32 nr,
-			    u64 least, u32 *nr_runs, u64 *length);
-void barter_ranges_cut_fill(struct barter_ranges *out,
+			    const struct barter_ranges *cut, u64 least,
+			    u32 *nr_runs);
+void barter_ranges_cut_fill(struct barter_ranges *out, union barter_slot *table,
 			    const struct barter_ranges *parent,
-			    const struct barter_range *ranges, u32 nr);
+			    const struct barter_ranges *cut);
 u64 barter_ranges_segments(const struct barter_ranges *r, u64 max_segment);
-u64 barter_ranges_end(const struct barter_ranges *r);
-const struct barter_run *barter_ranges_longest(const struct barter_ranges *r);
 bool barter_ranges_contiguous(const struct barter_ranges *r, u64 bar_start,
 			      u64 pos, u64 length, u64 *address);
 

@@ -236,57 +236,60 @@ static int barter_slice_rights(const struct barter_slice *req,
 	return 0;
 }
 
-static struct barter_range *barter_slice_copy(const struct barter_slice *req)
+/**
+ * barter_shown_free - free the table of what the holder of a slice is told
+ * @buf: any buffer
+ */
+void barter_shown_free(const struct barter_buf *buf)
 {
-	struct barter_range *ranges;
-
-	ranges = kvmalloc_array(req->nr_ranges, sizeof(*ranges),
-				BARTER_GFP_TABLE);
-	if (!ranges)
-		return ERR_PTR(-ENOMEM);
-	if (copy_from_user(ranges, u64_to_user_ptr(req->ranges),
-			   req->nr_ranges * sizeof(*ranges))) {
-		kvfree(ranges);
-		return ERR_PTR(-EFAULT);
-	}
-	return ranges;
+	if (buf->shown == &buf->ranges)
+		return;
+	barter_table_free(buf->shown);
+	kfree(buf->shown);
 }
 
-/* The two tables of a slice: where it is in the BAR, and where in its parent. */
-static int barter_slice_tables(struct barter_buf *buf,
-			       const struct barter_buf *parent,
-			       const struct barter_range *ranges, u32 nr)
+/* Where the slice is in the BAR, from where it is in its parent. */
+static int barter_slice_cut(struct barter_buf *buf,
+			    const struct barter_buf *parent)
 {
-	u32 nr_runs, nr_shown;
-	u64 length;
+	union barter_slot *table = &buf->ranges.one;
+	u32 nr;
 	int ret;
 
-	ret = barter_ranges_cut_check(parent->ranges, ranges, nr,
-				      parent->least, &nr_runs, &length);
+	ret = barter_ranges_cut_check(&parent->ranges, buf->shown,
+				      parent->least, &nr);
 	if (ret)
 		return ret;
-	ret = barter_ranges_check(ranges, nr, parent->ranges->length, &nr_shown,
-				  &length);
-	if (ret)
-		return ret;
-
-	buf->ranges = kvmalloc(struct_size(buf->ranges, runs, nr_runs),
-			       BARTER_GFP_TABLE);
-	buf->shown = kvmalloc(struct_size(buf->shown, runs, nr_shown),
-			      BARTER_GFP_TABLE);
-	if (!buf->ranges || !buf->shown) {
-		kvfree(buf->ranges);
-		kvfree(buf->shown);
+	if (nr > 1)
+		table = barter_table_alloc(nr);
+	if (!table)
 		return -ENOMEM;
-	}
-	barter_ranges_cut_fill(buf->ranges, parent->ranges, ranges, nr);
-	barter_ranges_fill(buf->shown, ranges, nr);
+	barter_ranges_cut_fill(&buf->ranges, table, &parent->ranges, buf->shown);
 	return 0;
+}
+
+/* The two tables of a slice: where it is in its parent, and where in the BAR. */
+static int barter_slice_tables(struct barter_buf *buf,
+			       const struct barter_buf *parent,
+			       union barter_slot **table, u32 nr)
+{
+	struct barter_ranges *shown;
+	int ret;
+
+	shown = kzalloc(sizeof(*shown), GFP_KERNEL_ACCOUNT);
+	if (!shown)
+		return -ENOMEM;
+	buf->shown = shown;
+	ret = barter_table_take(shown, table, nr, parent->ranges.length) ?:
+	      barter_slice_cut(buf, parent);
+	if (ret)
+		barter_shown_free(buf);
+	return ret;
 }
 
 static struct barter_buf *barter_slice_new(const struct barter_slice *req,
 					   struct barter_buf *parent,
-					   const struct barter_range *ranges)
+					   union barter_slot **table)
 {
 	struct barter_buf *buf;
 	int ret;
@@ -294,7 +297,7 @@ static struct barter_buf *barter_slice_new(const struct barter_slice *req,
 	buf = kzalloc(sizeof(*buf), GFP_KERNEL_ACCOUNT);
 	if (!buf)
 		return ERR_PTR(-ENOMEM);
-	ret = barter_slice_tables(buf, parent, ranges, req->nr_ranges);
+	ret = barter_slice_tables(buf, parent, table, req->nr_ranges);
 	if (ret) {
 		kfree(buf);
 		return ERR_PTR(ret);
@@ -330,7 +333,7 @@ static struct barter_buf *barter_slice_new(const struct barter_slice *req,
 int barter_slice_make(const struct barter_slice *req, struct barter_buf *parent,
 		      struct dma_buf **dmabuf)
 {
-	struct barter_range *ranges;
+	union barter_slot one, *table;
 	struct barter_buf *buf;
 	int ret;
 
@@ -345,11 +348,13 @@ int barter_slice_make(const struct barter_slice *req, struct barter_buf *parent,
 	if (READ_ONCE(parent->final))
 		return -EBADFD;
 
-	ranges = barter_slice_copy(req);
-	if (IS_ERR(ranges))
-		return PTR_ERR(ranges);
-	buf = barter_slice_new(req, parent, ranges);
-	kvfree(ranges);
+	table = barter_table_copy(&one, u64_to_user_ptr(req->ranges),
+				  req->nr_ranges);
+	if (IS_ERR(table))
+		return PTR_ERR(table);
+	buf = barter_slice_new(req, parent, &table);
+	if (table != &one)
+		kvfree(table);
 	if (IS_ERR(buf))
 		return PTR_ERR(buf);
 	ret = barter_buf_publish(buf, parent);
@@ -357,8 +362,8 @@ int barter_slice_make(const struct barter_slice *req, struct barter_buf *parent,
 		dma_buf_put(buf->dmabuf);
 		return ret;
 	}
-	trace_barter_slice(buf->id, parent->id, buf->ranges->nr,
-			   buf->ranges->length);
+	trace_barter_slice(buf->id, parent->id, buf->ranges.nr,
+			   buf->ranges.length);
 	*dmabuf = buf->dmabuf;
 	return 0;
 }

@@ -26,13 +26,12 @@ static int barter_vfio_lend(struct barter_vfio *bv,
 {
 	struct barter_lend lend = {
 		.bar = req->bar,
-		.nr = req->nr_ranges,
 		.open_flags = req->open_flags,
 		.flags = req->flags,
 		.memattr = req->memattr,
 		.name = req->name,
 	};
-	struct barter_range *ranges;
+	const struct barter_range *ranges;
 	int ret;
 
 	if (!req->nr_ranges)
@@ -42,23 +41,13 @@ static int barter_vfio_lend(struct barter_vfio *bv,
 	if (req->nr_ranges > BARTER_MAX_RANGES)
 		return -E2BIG;
 
-	ranges = kvmalloc_array(req->nr_ranges, sizeof(*ranges),
-				BARTER_GFP_TABLE);
-	if (!ranges)
-		return -ENOMEM;
-	if (copy_from_user(ranges, req->ranges,
-			   req->nr_ranges * sizeof(*ranges))) {
-		ret = -EFAULT;
-		goto out_free;
-	}
-
+	ranges = barter_lend_copy(&lend, req->ranges, req->nr_ranges);
+	if (IS_ERR(ranges))
+		return PTR_ERR(ranges);
 	ret = barter_vfio_claim(bv, req->bar);
-	if (ret)
-		goto out_free;
-	lend.ranges = ranges;
-	ret = barter_export_fd(bv->exp, &lend);
-out_free:
-	kvfree(ranges);
+	if (!ret)
+		ret = barter_export_fd(bv->exp, &lend);
+	barter_lend_cleanup(&lend);
 	return ret;
 }
 

@@ -49,6 +49,45 @@ int model_check(const struct barter_range *ranges, u32 nr, u64 bar_length,
 	return 0;
 }
 
+int ranges_make(take_fn *take, struct barter_ranges *r,
+		const struct barter_range *ranges, u32 nr, u64 bar_length)
+{
+	union barter_slot *table = NULL;
+	int ret;
+
+	/* What is judged by its number alone is not looked at. */
+	if (ranges) {
+		table = malloc(nr * sizeof(*table));
+		memcpy(table, ranges, nr * sizeof(*table));
+	}
+	ret = take(r, table, nr, bar_length);
+	if (ret)
+		free(table);
+	return ret;
+}
+
+void ranges_free(struct barter_ranges *r)
+{
+	free((void *)r->runs);
+}
+
+int ranges_cut(const struct barter_ranges *parent,
+	       const struct barter_range *ranges, u32 nr, u64 least,
+	       u32 *nr_runs, u64 *length)
+{
+	struct barter_ranges cut;
+	int ret;
+
+	ret = ranges_make(barter_ranges_take, &cut, ranges, nr, parent->length);
+	if (ret)
+		return ret;
+	ret = barter_ranges_cut_check(parent, &cut, least, nr_runs);
+	if (!ret)
+		*length = cut.length;
+	ranges_free(&cut);
+	return ret;
+}
+
 /* The page of the BAR behind each page of the buffer. */
 static u64 *expand(const struct barter_range *ranges, u32 nr, u64 npages)
 {
@@ -65,23 +104,37 @@ static u64 *expand(const struct barter_range *ranges, u32 nr, u64 npages)
 static const char *compare_runs(const struct barter_ranges *r, u32 nr_runs,
 				u64 length)
 {
-	u64 pos = 0;
-	u32 i;
+	u64 pos = 0, end = 0, most = 0, last_end = U64_MAX;
+	u32 longest = 0, i;
 
 	if (r->nr != nr_runs)
-		return "fill: number of runs";
+		return "runs: number";
 	if (r->length != length)
-		return "fill: length";
+		return "runs: length of the buffer";
 	for (i = 0; i < r->nr; i++) {
-		if (r->runs[i].pos != pos)
-			return "fill: a hole between runs";
-		if (i && r->runs[i - 1].offset + r->runs[i - 1].length ==
-			 r->runs[i].offset)
-			return "fill: neighbours not merged";
-		pos += r->runs[i].length;
+		struct barter_run run = barter_ranges_run(r, i);
+
+		if (run.pos != pos)
+			return "runs: a hole between two";
+		if (!run.length || run.length > length - pos)
+			return "runs: length of one";
+		if (run.offset == last_end)
+			return "runs: neighbours not merged";
+		last_end = run.offset + run.length;
+		if (last_end > end)
+			end = last_end;
+		if (run.length > most) {
+			most = run.length;
+			longest = i;
+		}
+		pos += run.length;
 	}
 	if (pos != length)
-		return "fill: lengths of the runs";
+		return "runs: lengths of all";
+	if (r->end != end)
+		return "runs: where the highest ends";
+	if (r->longest != longest)
+		return "runs: the longest";
 	return NULL;
 }
 
@@ -98,14 +151,13 @@ static const char *compare_find(const struct barter_ranges *r, const u64 *pages,
 
 		for (j = 0; j < ARRAY_SIZE(in_page); j++) {
 			u64 pos = i * PAGE_SIZE + in_page[j];
-			const struct barter_run *run;
+			struct barter_run run;
 
-			run = barter_ranges_find(r, pos);
-			if (!run)
+			if (!barter_ranges_find(r, pos, &run))
 				return "find: nothing inside the buffer";
-			if (pos < run->pos || pos - run->pos >= run->length)
+			if (pos < run.pos || pos - run.pos >= run.length)
 				return "find: another run";
-			if (run->offset + (pos - run->pos) !=
+			if (run.offset + (pos - run.pos) !=
 			    pages[i] * PAGE_SIZE + in_page[j])
 				return "find: another byte of the BAR";
 		}
@@ -126,8 +178,8 @@ static const char *compare_segments(const struct barter_ranges *r, u64 salt)
 		u32 j;
 
 		for (j = 0; j < r->nr; j++)
-			segments += ((u128)r->runs[j].length + limits[i] - 1) /
-				    limits[i];
+			segments += ((u128)barter_ranges_run(r, j).length +
+				     limits[i] - 1) / limits[i];
 		if (barter_ranges_segments(r, limits[i]) != segments)
 			return "segments: count";
 	}
@@ -183,43 +235,39 @@ static const char *compare_contiguous(const struct barter_ranges *r,
 const char *model_compare(const struct barter_range *ranges, u32 nr,
 			  u64 bar_length, u64 salt)
 {
-	u32 runs_expected = 77, runs = 77;
-	u64 length_expected = 7777, length = 7777;
-	struct barter_ranges *r;
+	struct barter_ranges r = { .length = 7777, .nr = 77 };
+	u64 length = 7777, *pages;
+	struct barter_run run;
 	const char *wrong;
-	u64 *pages;
+	u32 runs = 77;
 	int ret;
 
-	ret = barter_ranges_check(ranges, nr, bar_length, &runs, &length);
-	if (ret != model_check(ranges, nr, bar_length, (size_t)-1,
-			       &runs_expected, &length_expected))
-		return "check: result";
-	if (runs != runs_expected)
-		return "check: number of runs";
-	if (length != length_expected)
-		return "check: length";
-	if (ret || runs > MOST_RUNS_COUNTED)
-		return NULL;
+	ret = ranges_make(barter_ranges_take, &r, ranges, nr, bar_length);
+	if (ret != model_check(ranges, nr, bar_length, (size_t)-1, &runs,
+			       &length)) {
+		if (!ret)
+			ranges_free(&r);
+		return "take: result";
+	}
+	if (ret)
+		return r.nr != 77 || r.length != 7777 || r.end || r.runs ?
+			"take: written for a no" : NULL;
 
-	/* Exactly as much as asked for: ASan sees one run too many. */
-	r = malloc(sizeof(*r) + runs * sizeof(r->runs[0]));
-	memset(r, 0xa5, sizeof(*r) + runs * sizeof(r->runs[0]));
-	barter_ranges_fill(r, ranges, nr);
-	wrong = compare_runs(r, runs, length);
-	if (!wrong)
-		wrong = compare_segments(r, salt);
-	if (!wrong && (barter_ranges_find(r, length) ||
-		       barter_ranges_find(r, U64_MAX)))
+	wrong = compare_runs(&r, runs, length);
+	if (!wrong && runs <= MOST_RUNS_COUNTED)
+		wrong = compare_segments(&r, salt);
+	if (!wrong && (barter_ranges_find(&r, length, &run) ||
+		       barter_ranges_find(&r, U64_MAX, &run)))
 		wrong = "find: something outside the buffer";
 	if (!wrong && length / PAGE_SIZE <= MODEL_MOST_PAGES) {
 		pages = expand(ranges, nr, length / PAGE_SIZE);
-		wrong = compare_find(r, pages, length / PAGE_SIZE, salt);
+		wrong = compare_find(&r, pages, length / PAGE_SIZE, salt);
 		if (!wrong)
-			wrong = compare_contiguous(r, pages, length / PAGE_SIZE,
-						   salt);
+			wrong = compare_contiguous(&r, pages,
+						   length / PAGE_SIZE, salt);
 		free(pages);
 	}
-	free(r);
+	ranges_free(&r);
 	return wrong;
 }
 
@@ -240,7 +288,8 @@ static const char *compare_cut_pages(const struct barter_ranges *from,
 				     u64 length, u32 runs)
 {
 	u64 *pages = expand(ranges, nr, length / PAGE_SIZE), i;
-	struct barter_ranges *r;
+	struct barter_ranges cut, r;
+	union barter_slot *table;
 	const char *wrong;
 
 	for (i = 0; i < length / PAGE_SIZE; i++)
@@ -249,13 +298,17 @@ static const char *compare_cut_pages(const struct barter_ranges *from,
 		free(pages);
 		return "cut: number of runs";
 	}
-	r = malloc(sizeof(*r) + runs * sizeof(r->runs[0]));
-	memset(r, 0xa5, sizeof(*r) + runs * sizeof(r->runs[0]));
-	barter_ranges_cut_fill(r, from, ranges, nr);
-	wrong = compare_runs(r, runs, length);
+	if (ranges_make(barter_ranges_take, &cut, ranges, nr, from->length))
+		abort();
+	/* Exactly as much as asked for: ASan sees one run too many. */
+	table = malloc(runs * sizeof(*table));
+	memset(&r, 0xa5, sizeof(r));
+	barter_ranges_cut_fill(&r, table, from, &cut);
+	wrong = compare_runs(&r, runs, length);
 	if (!wrong)
-		wrong = compare_find(r, pages, length / PAGE_SIZE, 5);
-	free(r);
+		wrong = compare_find(&r, pages, length / PAGE_SIZE, 5);
+	ranges_free(&cut);
+	free(table);
 	free(pages);
 	return wrong;
 }
@@ -266,23 +319,22 @@ const char *model_compare_cut(const struct barter_range *parent, u32 nr_parent,
 {
 	u64 whole, length_expected = 7777, length = 7777, *pages;
 	u32 nr_runs, unused = 0, runs = 77;
-	struct barter_ranges *from;
+	struct barter_ranges from;
 	const char *wrong = NULL;
 	int ret, expected;
 
 	if (model_check(parent, nr_parent, bar_length, (size_t)-1, &nr_runs,
 			&whole) || whole / PAGE_SIZE > MODEL_MOST_PAGES)
 		return NULL;
-	from = malloc(sizeof(*from) + nr_runs * sizeof(from->runs[0]));
-	barter_ranges_fill(from, parent, nr_parent);
+	if (ranges_make(barter_ranges_take, &from, parent, nr_parent, bar_length))
+		return "cut: its parent";
 	pages = expand(parent, nr_parent, whole / PAGE_SIZE);
 
 	expected = model_check(ranges, nr, whole, (size_t)-1, &unused,
 			       &length_expected);
 	if (!expected && (u128)length_expected > (u128)bar_length * 4)
 		expected = -E2BIG;
-	ret = barter_ranges_cut_check(from, ranges, nr, bar_length, &runs,
-				      &length);
+	ret = ranges_cut(&from, ranges, nr, bar_length, &runs, &length);
 	if (ret != expected)
 		wrong = "cut: result";
 	else if (ret && (runs != 77 || length != 7777))
@@ -290,8 +342,8 @@ const char *model_compare_cut(const struct barter_range *parent, u32 nr_parent,
 	else if (!ret && length != length_expected)
 		wrong = "cut: length";
 	else if (!ret)
-		wrong = compare_cut_pages(from, pages, ranges, nr, length, runs);
+		wrong = compare_cut_pages(&from, pages, ranges, nr, length, runs);
 	free(pages);
-	free(from);
+	ranges_free(&from);
 	return wrong;
 }

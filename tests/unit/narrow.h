@@ -9,7 +9,7 @@
 
 #include "ranges.h"
 
-int narrow_ranges_check(const struct barter_range *ranges, u32 nr,
-			u64 bar_length, u32 *nr_runs, u64 *length);
+int narrow_ranges_take(struct barter_ranges *out, union barter_slot *table,
+		       u32 nr, u64 bar_length);
 
 #endif /* TESTS_UNIT_NARROW_H */

@@ -35,18 +35,19 @@ static void check_rows(const struct row *rows, size_t nr_rows)
 
 	for (i = 0; i < nr_rows; i++) {
 		const struct row *row = &rows[i];
-		u32 runs = 77;
-		u64 length = 7777;
+		struct barter_ranges r = { .length = 7777, .nr = 77 };
 		int ret;
 
-		ret = barter_ranges_check(row->ranges, row->nr, row->bar_length,
-					  &runs, &length);
+		ret = ranges_make(barter_ranges_take, &r, row->ranges, row->nr,
+				  row->bar_length);
 		CHECK(ret == row->expected, "%s: %d, not %d", row->name, ret,
 		      row->expected);
-		CHECK(runs == (row->expected ? 77 : row->runs), "%s: %u runs",
-		      row->name, runs);
-		CHECK(length == (row->expected ? 7777 : row->length),
-		      "%s: length 0x%llx", row->name, length);
+		CHECK(r.nr == (row->expected ? 77 : row->runs), "%s: %u runs",
+		      row->name, r.nr);
+		CHECK(r.length == (row->expected ? 7777 : row->length),
+		      "%s: length 0x%llx", row->name, r.length);
+		if (!ret)
+			ranges_free(&r);
 	}
 }
 
@@ -174,29 +175,29 @@ static void a_sum_above_four_times_the_bar_is_e2big(void)
 
 static void the_number_of_ranges_is_limited(void)
 {
+	struct barter_ranges r = { .length = 7777, .nr = 77 };
 	struct barter_range *ranges;
-	u32 runs = 77, i;
-	u64 length = 7777;
+	u32 i;
 
 	/* Judged before the first range is looked at. */
-	CHECK(barter_ranges_check(NULL, 0, P, &runs, &length) == -EINVAL,
-	      "no range");
-	CHECK(barter_ranges_check(NULL, BARTER_MAX_RANGES + 1, P, &runs,
-				  &length) == -E2BIG, "one range too many");
-	CHECK(barter_ranges_check(NULL, (u32)-1, U64_MAX, &runs,
-				  &length) == -E2BIG, "2^32 - 1 ranges");
-	CHECK(runs == 77 && length == 7777, "written on error");
+	CHECK(barter_ranges_take(&r, NULL, 0, P) == -EINVAL, "no range");
+	CHECK(barter_ranges_take(&r, NULL, BARTER_MAX_RANGES + 1, P) == -E2BIG,
+	      "one range too many");
+	CHECK(barter_ranges_take(&r, NULL, (u32)-1, U64_MAX) == -E2BIG,
+	      "2^32 - 1 ranges");
+	CHECK(r.nr == 77 && r.length == 7777, "written on error");
 
 	ranges = calloc(BARTER_MAX_RANGES, sizeof(*ranges));
 	for (i = 0; i < BARTER_MAX_RANGES; i++) {
 		ranges[i].offset = 2 * P * i;
 		ranges[i].length = P;
 	}
-	CHECK(!barter_ranges_check(ranges, BARTER_MAX_RANGES,
-				   2 * P * BARTER_MAX_RANGES, &runs, &length),
+	CHECK(!ranges_make(barter_ranges_take, &r, ranges, BARTER_MAX_RANGES,
+			   2 * P * BARTER_MAX_RANGES),
 	      "as many ranges as allowed");
-	CHECK(runs == BARTER_MAX_RANGES && length == P * BARTER_MAX_RANGES,
-	      "%u runs, 0x%llx bytes", runs, length);
+	CHECK(r.nr == BARTER_MAX_RANGES && r.length == P * BARTER_MAX_RANGES,
+	      "%u runs, 0x%llx bytes", r.nr, r.length);
+	ranges_free(&r);
 	free(ranges);
 }
 
@@ -208,39 +209,42 @@ static void a_buffer_fits_the_size_t_of_a_32_bit_kernel(void)
 	const struct barter_range twice[] = {
 		{ 0, 2ULL << 30 }, { 0, 2ULL << 30 }
 	};
-	u32 runs = 77;
-	u64 length = 7777;
+	struct barter_ranges r = { .length = 7777, .nr = 77 };
 
-	CHECK(narrow_ranges_check(four_gib, 1, bar, &runs, &length) == -E2BIG,
+	CHECK(ranges_make(narrow_ranges_take, &r, four_gib, 1, bar) == -E2BIG,
 	      "4 GiB");
-	CHECK(narrow_ranges_check(twice, 2, bar, &runs, &length) == -E2BIG,
+	CHECK(ranges_make(narrow_ranges_take, &r, twice, 2, bar) == -E2BIG,
 	      "2 GiB and 2 GiB");
-	CHECK(runs == 77 && length == 7777, "written on error");
-	CHECK(!narrow_ranges_check(below, 1, bar, &runs, &length), "4 GiB - 1");
-	CHECK(length == (4ULL << 30) - P, "0x%llx", length);
-	CHECK(!barter_ranges_check(four_gib, 1, bar, &runs, &length),
+	CHECK(r.nr == 77 && r.length == 7777, "written on error");
+	CHECK(!ranges_make(narrow_ranges_take, &r, below, 1, bar), "4 GiB - 1");
+	CHECK(r.length == (4ULL << 30) - P, "0x%llx", r.length);
+	ranges_free(&r);
+	CHECK(!ranges_make(barter_ranges_take, &r, four_gib, 1, bar),
 	      "4 GiB with 64 bits");
+	ranges_free(&r);
 }
 
 static struct barter_ranges *build(const struct barter_range *ranges, u32 nr,
 				   u64 bar_length)
 {
-	struct barter_ranges *r;
-	u32 runs;
-	u64 length;
+	struct barter_ranges *r = malloc(sizeof(*r));
 
-	if (barter_ranges_check(ranges, nr, bar_length, &runs, &length))
+	if (ranges_make(barter_ranges_take, r, ranges, nr, bar_length))
 		abort();
-	r = malloc(sizeof(*r) + runs * sizeof(r->runs[0]));
-	barter_ranges_fill(r, ranges, nr);
 	return r;
+}
+
+static void drop(struct barter_ranges *r)
+{
+	ranges_free(r);
+	free(r);
 }
 
 static const struct barter_range scattered[] = {
 	{ 8 * P, 2 * P }, { 10 * P, P }, { 0, P }, { 0, 2 * P }
 };
 
-static void fill_keeps_the_callers_order(void)
+static void runs_are_in_the_callers_order(void)
 {
 	struct barter_ranges *r = build(scattered, ARRAY_SIZE(scattered),
 					16 * P);
@@ -252,11 +256,13 @@ static void fill_keeps_the_callers_order(void)
 	CHECK(r->nr == ARRAY_SIZE(expected), "%u", r->nr);
 	CHECK(r->length == 6 * P, "0x%llx", r->length);
 	for (i = 0; i < r->nr; i++) {
-		CHECK(r->runs[i].pos == expected[i].pos, "run %u", i);
-		CHECK(r->runs[i].offset == expected[i].offset, "run %u", i);
-		CHECK(r->runs[i].length == expected[i].length, "run %u", i);
+		struct barter_run run = barter_ranges_run(r, i);
+
+		CHECK(run.pos == expected[i].pos, "run %u", i);
+		CHECK(run.offset == expected[i].offset, "run %u", i);
+		CHECK(run.length == expected[i].length, "run %u", i);
 	}
-	free(r);
+	drop(r);
 }
 
 static void find_gives_the_run_of_each_byte(void)
@@ -273,11 +279,17 @@ static void find_gives_the_run_of_each_byte(void)
 	};
 	size_t i;
 
-	for (i = 0; i < ARRAY_SIZE(rows); i++)
-		CHECK(barter_ranges_find(r, rows[i].pos) ==
-		      (rows[i].run < 0 ? NULL : &r->runs[rows[i].run]),
-		      "byte 0x%llx", rows[i].pos);
-	free(r);
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct barter_run run = { .pos = 7 }, expected = { .pos = 7 };
+		bool found = barter_ranges_find(r, rows[i].pos, &run);
+
+		if (rows[i].run >= 0)
+			expected = barter_ranges_run(r, rows[i].run);
+		CHECK(found == (rows[i].run >= 0) &&
+		      !memcmp(&run, &expected, sizeof(run)), "byte 0x%llx",
+		      rows[i].pos);
+	}
+	drop(r);
 }
 
 static void segments_cut_each_run_on_its_own(void)
@@ -293,11 +305,11 @@ static void segments_cut_each_run_on_its_own(void)
 	CHECK(barter_ranges_segments(r, 2 * P) == 4, "two pages");
 	CHECK(barter_ranges_segments(r, P) == 6, "single pages");
 	CHECK(barter_ranges_segments(r, 1) == 6 * P, "single bytes");
-	free(r);
+	drop(r);
 
 	r = build(huge, 1, 1ULL << 62);
 	CHECK(barter_ranges_segments(r, P) == (1ULL << 62) / P, "beyond 32 bits");
-	free(r);
+	drop(r);
 }
 
 static void end_is_behind_the_highest_run(void)
@@ -326,13 +338,52 @@ static void end_is_behind_the_highest_run(void)
 
 	for (i = 0; i < ARRAY_SIZE(rows); i++) {
 		r = build(rows[i].ranges, rows[i].nr, 16 * P);
-		CHECK(barter_ranges_end(r) == rows[i].end, "row %zu: 0x%llx", i,
-		      (unsigned long long)barter_ranges_end(r));
-		free(r);
+		CHECK(r->end == rows[i].end, "row %zu: 0x%llx", i, r->end);
+		drop(r);
 	}
 	r = build(huge, 2, 1ULL << 62);
-	CHECK(barter_ranges_end(r) == 1ULL << 62, "beyond 32 bits");
-	free(r);
+	CHECK(r->end == 1ULL << 62, "beyond 32 bits");
+	drop(r);
+}
+
+static void the_longest_run_is_the_first_of_its_length(void)
+{
+	static const struct {
+		struct barter_range ranges[4];
+		u32 nr, longest;
+	} rows[] = {
+		{ { { 0, P } }, 1, 0 },
+		{ { { 9 * P, P }, { 0, 2 * P }, { 4 * P, P } }, 3, 1 },
+		{ { { 9 * P, P }, { 0, P }, { 4 * P, 2 * P } }, 3, 2 },
+		{ { { 9 * P, 3 * P }, { 0, P }, { 4 * P, 3 * P } }, 3, 0 },
+		/* By growing, not by one range. */
+		{ { { 9 * P, 2 * P }, { 0, P }, { P, P }, { 2 * P, P } }, 4, 1 },
+		{ { { 0, P }, { P, P }, { 2 * P, P }, { 9 * P, 2 * P } }, 4, 0 },
+	};
+	struct barter_ranges *r;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		r = build(rows[i].ranges, rows[i].nr, 16 * P);
+		CHECK(r->longest == rows[i].longest, "row %zu: %u", i,
+		      r->longest);
+		drop(r);
+	}
+}
+
+/* What is taken over is used up in place, from the front. */
+static void the_runs_take_the_place_of_the_ranges(void)
+{
+	union barter_slot table[] = {
+		{ { 8 * P, P } }, { { 9 * P, P } }, { { 2 * P, P } },
+		{ { 3 * P, 2 * P } }, { { 0, P } },
+	};
+	struct barter_ranges r = { };
+
+	CHECK(!barter_ranges_take(&r, table, ARRAY_SIZE(table), 16 * P), "taken");
+	CHECK(r.runs == table && r.nr == 3, "%u runs", r.nr);
+	CHECK(table[3].range.offset == 3 * P && table[4].range.offset == 0,
+	      "what is behind the runs is as it was");
 }
 
 static void contiguous_never_spans_two_runs(void)
@@ -376,7 +427,7 @@ static void contiguous_never_spans_two_runs(void)
 						       7),
 		      "row %zu: 0x%llx", i, address);
 	}
-	free(r);
+	drop(r);
 }
 
 /* A number of bytes that is often good, often nearly good. */
@@ -411,8 +462,8 @@ static void random_exports_agree_with_the_model(void)
 		u64 pages = 1 + random_below(40), bar = pages * P;
 		u64 start = random_state;
 		const char *wrong;
-		u32 nr = random_below(ARRAY_SIZE(ranges) + 1), i, runs;
-		u64 length;
+		u32 nr = random_below(ARRAY_SIZE(ranges) + 1), i;
+		struct barter_ranges r;
 
 		if (!random_below(50))
 			bar = random_bytes(pages);
@@ -435,7 +486,10 @@ static void random_exports_agree_with_the_model(void)
 		wrong = model_compare(ranges, nr, bar, random_u64());
 		CHECK(!wrong, "round %u from state %llu: %s", round,
 		      (unsigned long long)start, wrong);
-		good += !barter_ranges_check(ranges, nr, bar, &runs, &length);
+		if (!ranges_make(barter_ranges_take, &r, ranges, nr, bar)) {
+			good++;
+			ranges_free(&r);
+		}
 	}
 	/* Both sides of the check must have been visited. */
 	CHECK(good > 20000 && good < 180000, "%u of 200000 were good", good);
@@ -481,9 +535,8 @@ static void a_cut_stays_inside_its_buffer(void)
 		const struct row *row = &rows[i];
 		u32 runs = 77;
 		u64 length = 7777;
-		int ret = barter_ranges_cut_check(from, row->ranges, row->nr,
-						  row->bar_length, &runs,
-						  &length);
+		int ret = ranges_cut(from, row->ranges, row->nr,
+				     row->bar_length, &runs, &length);
 
 		CHECK(ret == row->expected, "%s: %d, not %d", row->name, ret,
 		      row->expected);
@@ -492,7 +545,7 @@ static void a_cut_stays_inside_its_buffer(void)
 		CHECK(length == (row->expected ? 7777 : row->length),
 		      "%s: length 0x%llx", row->name, length);
 	}
-	free(from);
+	drop(from);
 }
 
 /* Few ranges of a buffer of many runs become too many runs. */
@@ -508,15 +561,14 @@ static void the_runs_of_a_cut_are_limited(void)
 	for (i = 0; i < nr; i++)
 		parent[i] = (struct barter_range){ i * 2 * P, P };
 	from = build(parent, nr, nr * 2 * P);
-	CHECK(!barter_ranges_cut_check(from, twice, 1, nr * 2 * P, &runs,
-				       &length) && runs == nr, "once");
-	CHECK(barter_ranges_cut_check(from, twice, 2, nr * 2 * P, &runs,
-				      &length) == -E2BIG, "twice");
+	CHECK(!ranges_cut(from, twice, 1, nr * 2 * P, &runs, &length) &&
+	      runs == nr, "once");
+	CHECK(ranges_cut(from, twice, 2, nr * 2 * P, &runs, &length) == -E2BIG,
+	      "twice");
 	twice[1].length -= 2 * P;
-	CHECK(!barter_ranges_cut_check(from, twice, 2, nr * 2 * P, &runs,
-				       &length) && runs == BARTER_MAX_RANGES,
-	      "as many as may be: %u", runs);
-	free(from);
+	CHECK(!ranges_cut(from, twice, 2, nr * 2 * P, &runs, &length) &&
+	      runs == BARTER_MAX_RANGES, "as many as may be: %u", runs);
+	drop(from);
 	free(parent);
 }
 
@@ -573,10 +625,12 @@ int main(void)
 	CASE(a_sum_above_four_times_the_bar_is_e2big);
 	CASE(the_number_of_ranges_is_limited);
 	CASE(a_buffer_fits_the_size_t_of_a_32_bit_kernel);
-	CASE(fill_keeps_the_callers_order);
+	CASE(runs_are_in_the_callers_order);
 	CASE(find_gives_the_run_of_each_byte);
 	CASE(segments_cut_each_run_on_its_own);
 	CASE(end_is_behind_the_highest_run);
+	CASE(the_longest_run_is_the_first_of_its_length);
+	CASE(the_runs_take_the_place_of_the_ranges);
 	CASE(contiguous_never_spans_two_runs);
 	CASE(random_exports_agree_with_the_model);
 	CASE(a_cut_stays_inside_its_buffer);

@@ -37,19 +37,15 @@ static int vedu_lend(struct vedu *v, u32 region, const void __user *from,
 		return -ENODEV;
 	if (lend->nr > BARTER_MAX_RANGES)
 		return -E2BIG;
-	ranges = kvmalloc_array(lend->nr, sizeof(*ranges), BARTER_GFP_TABLE);
-	if (!ranges)
-		return -ENOMEM;
-	if (copy_from_user(ranges, from, lend->nr * sizeof(*ranges)))
-		ret = -EFAULT;
-	else
-		ret = vedu_ranges_shift(ranges, lend->nr, vedu_window_start(v->window));
+	ranges = barter_lend_copy(lend, from, lend->nr);
+	if (IS_ERR(ranges))
+		return PTR_ERR(ranges);
+	ret = vedu_ranges_shift(ranges, lend->nr, vedu_window_start(v->window));
 	if (!ret) {
 		lend->bar = VEDU_BAR2;
-		lend->ranges = ranges;
 		ret = barter_export_fd(vedu_window_exporter(v->window), lend);
 	}
-	kvfree(ranges);
+	barter_lend_cleanup(lend);
 	return ret;
 }
 
