@@ -187,19 +187,32 @@ int report_end(void)
 	return report.missed;
 }
 
+int crowd_open(void)
+{
+	int file = open("/dev/barter-bench", O_RDWR | O_CLOEXEC);
+
+	if (file < 0)
+		fail("/dev/barter-bench: %s", strerror(errno));
+	return file;
+}
+
 static int bench_file(void)
 {
 	static int bench = -1;
 
 	if (bench < 0)
-		bench = open("/dev/barter-bench", O_RDWR | O_CLOEXEC);
-	if (bench < 0)
-		fail("/dev/barter-bench: %s", strerror(errno));
+		bench = crowd_open();
 	return bench;
 }
 
 int crowd_do(struct barter_bench_crowd *req, uint32_t action, int dmabuf,
 	     const char *bdf, unsigned int nr, bool map)
+{
+	return crowd_do_by(bench_file(), req, action, dmabuf, bdf, nr, map);
+}
+
+int crowd_do_by(int file, struct barter_bench_crowd *req, uint32_t action, int dmabuf,
+		const char *bdf, unsigned int nr, bool map)
 {
 	unsigned int domain, bus, slot, function;
 
@@ -209,7 +222,7 @@ int crowd_do(struct barter_bench_crowd *req, uint32_t action, int dmabuf,
 		.action = action, .dmabuf_fd = dmabuf, .nr = nr, .map = map,
 		.domain = domain, .bus = bus, .devfn = slot << 3 | function,
 	};
-	return ioctl(bench_file(), BARTER_BENCH_IOC_CROWD, req) ? -errno : 0;
+	return ioctl(file, BARTER_BENCH_IOC_CROWD, req) ? -errno : 0;
 }
 
 void bench_run(struct barter_bench *req, uint32_t what, int dmabuf,

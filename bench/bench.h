@@ -56,6 +56,10 @@ int bench_try(struct barter_bench *req, uint32_t what, int dmabuf,
 /* Importers: see struct barter_bench_crowd. 0 or -errno. */
 int crowd_do(struct barter_bench_crowd *req, uint32_t action, int dmabuf,
 	     const char *bdf, unsigned int nr, bool map);
+/* The same by a file of /dev/barter-bench of its own: each has one crowd. */
+int crowd_open(void);
+int crowd_do_by(int file, struct barter_bench_crowd *req, uint32_t action, int dmabuf,
+		const char *bdf, unsigned int nr, bool map);
 /* The least time of a step, and all of it. */
 struct times bench_times(const struct barter_bench *req, unsigned int step);
 

@@ -2,10 +2,10 @@
 /*
  * Copyright (c) 2026 the barter developers
  *
- * How much memory of the kernel does a buffer take, a range of it, a slice? From
- * /proc/meminfo (slab and vmalloc) before and after making many, so with all that
- * dma-buf, the file and its inode take; caches that grow by whole pages are in it. An
- * importer takes too little for that: a thousand fit into what others have left.
+ * How much memory of the kernel does a buffer take, a range of it, a slice, an
+ * attachment? From /proc/meminfo (slab and vmalloc) before and after making many, so
+ * with all that dma-buf, the file and its inode take; caches that grow by whole pages
+ * are in it.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -20,6 +20,7 @@
 #include "../tests/device/lib/native.h"
 #include "../tests/device/lib/pci.h"
 #include "../tests/device/lib/slice.h"
+#include "../tests/device/lib/tester.h"
 #include "bench.h"
 
 #define PAGE	4096ull
@@ -122,10 +123,39 @@ static void slices(void)
 	close(whole);
 }
 
+/*
+ * So many importers that what others have left is no matter. A crowd of 1,023 takes
+ * 16 KiB itself, which is taken off.
+ */
+static void attachments(const char *who)
+{
+	const unsigned int crowds = 16, each = BARTER_BENCH_CROWD - 1;
+	int fd = buf_export1(&big, BIG_BAR, 0, PAGE), files[16];
+	struct barter_bench_crowd req;
+	int64_t before;
+
+	for (unsigned int i = 0; i < crowds; i++)
+		files[i] = crowd_open();
+	before = kernel_bytes();
+	for (unsigned int i = 0; i < crowds; i++) {
+		int ret = crowd_do_by(files[i], &req, BARTER_BENCH_GATHER, fd,
+				      edu_bdf(), each, false);
+
+		if (ret)
+			fail("%u importers: %s", each, strerror(-ret));
+	}
+	report_each("an attachment", who,
+		    kernel_bytes() - before - crowds * 16384ll, crowds * each);
+	for (unsigned int i = 0; i < crowds; i++)
+		close(files[i]);
+	close(fd);
+}
+
 static void all(const char *who)
 {
 	buffers(who);
 	ranges(who);
+	attachments(who);
 }
 
 int main(void)

@@ -20,7 +20,10 @@ enum {
 	BARTER_BENCH_ATTACH_KNOWN,
 	/* Map and unmap as DMA addresses; counts of what the IOMMU was sent. */
 	BARTER_BENCH_SGT,
-	/* Map and unmap in an own domain; the same. */
+	/*
+	 * Map and unmap in an own domain; the same. As third step: ask of each page
+	 * whether it is in use, before anything is mapped.
+	 */
 	BARTER_BENCH_DOMAIN,
 	/* Map and unmap as pieces of a BAR; counts of allocations. */
 	BARTER_BENCH_BAR,
