@@ -24,6 +24,9 @@
  * What to do is read from /etc/vmtest: argv and env (NUL-separated), conf
  * (NAME=VALUE lines), modules ("path" or "path !" for one to unload at the end),
  * allow (texts that excuse a line of the kernel log).
+ *
+ * Where a whole system is booted (system.c) this program runs three times: as PID 1
+ * before it, as a service in it, for the command, and as PID 1 after it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -50,6 +53,8 @@
 #define PORT_STDOUT	0xe9
 #define PORT_STDERR	0xea
 
+/* The system's command sees it from another root. */
+static const char *etc = "/etc/vmtest";
 static bool have_ports;
 
 static void port_write(unsigned short port, const char *buf, size_t len)
@@ -88,6 +93,14 @@ long long uptime_ms(void)
 	return ts.tv_sec * 1000LL + ts.tv_nsec / 1000000;
 }
 
+static const char *etc_path(const char *name)
+{
+	static char path[256];
+
+	snprintf(path, sizeof(path), "%s/%s", etc, name);
+	return path;
+}
+
 static int write_text(const char *path, const char *text)
 {
 	int fd = open(path, O_WRONLY | O_CLOEXEC);
@@ -100,28 +113,36 @@ static int write_text(const char *path, const char *text)
 	return n < 0 ? -errno : 0;
 }
 
+static const struct {
+	const char *type, *dir;
+} mounts[] = {
+	{ "proc", "/proc" },
+	{ "sysfs", "/sys" },
+	{ "devtmpfs", "/dev" },
+	{ "devpts", "/dev/pts" },
+	{ "tmpfs", "/dev/shm" },
+	{ "tmpfs", "/tmp" },
+	{ "tmpfs", "/run" },
+	{ "tmpfs", "/out" },
+	{ "debugfs", "/sys/kernel/debug" },
+	{ "tracefs", "/sys/kernel/tracing" },
+	{ "cgroup2", "/sys/fs/cgroup" },
+};
+
+#define NR_MOUNTS ((int)(sizeof(mounts) / sizeof(mounts[0])))
+
+void unmount_all(void)
+{
+	for (int i = NR_MOUNTS; i--; )
+		umount2(mounts[i].dir, MNT_DETACH);
+}
+
 static void mount_all(void)
 {
-	static const struct {
-		const char *type, *dir, *data;
-	} mounts[] = {
-		{ "proc", "/proc", NULL },
-		{ "sysfs", "/sys", NULL },
-		{ "devtmpfs", "/dev", NULL },
-		{ "devpts", "/dev/pts", NULL },
-		{ "tmpfs", "/dev/shm", NULL },
-		{ "tmpfs", "/tmp", NULL },
-		{ "tmpfs", "/run", NULL },
-		{ "tmpfs", "/out", NULL },
-		{ "debugfs", "/sys/kernel/debug", NULL },
-		{ "tracefs", "/sys/kernel/tracing", NULL },
-		{ "cgroup2", "/sys/fs/cgroup", NULL },
-	};
-
-	for (size_t i = 0; i < sizeof(mounts) / sizeof(mounts[0]); i++) {
+	for (int i = 0; i < NR_MOUNTS; i++) {
 		mkdir(mounts[i].dir, 0755);
 		/* What this kernel does not have, no test can use. */
-		mount(mounts[i].type, mounts[i].dir, mounts[i].type, 0, mounts[i].data);
+		mount(mounts[i].type, mounts[i].dir, mounts[i].type, 0, NULL);
 	}
 	symlink("/proc/self/fd", "/dev/fd");
 	symlink("/proc/self/fd/0", "/dev/stdin");
@@ -164,7 +185,7 @@ static char **read_vector(const char *path)
 
 static char *conf;
 
-/* The value of NAME in /etc/vmtest/conf, or an empty string; never freed. */
+/* The value of NAME in the file conf, or an empty string; never freed. */
 static const char *conf_get(const char *name)
 {
 	size_t len = strlen(name);
@@ -189,7 +210,7 @@ static pid_t start_command(int out, int err)
 	if (pid)
 		return pid;
 	setsid();
-	for (char **env = read_vector("/etc/vmtest/env"); *env; env++)
+	for (char **env = read_vector(etc_path("env")); *env; env++)
 		putenv(*env);
 	if (shell) {
 		int tty = open("/dev/ttyS0", O_RDWR);
@@ -207,7 +228,7 @@ static pid_t start_command(int out, int err)
 	/* PID 1's privilege to touch I/O ports is not the command's. */
 	iopl(0);
 
-	char **argv = read_vector("/etc/vmtest/argv");
+	char **argv = read_vector(etc_path("argv"));
 
 	if (!argv[0]) {
 		execl("/bin/sh", "-sh", NULL);
@@ -246,7 +267,7 @@ static bool pump(struct pollfd fds[2], int timeout)
 static void kill_leftovers(struct pollfd fds[2])
 {
 	long long deadline = uptime_ms() + 15000;
-	bool open_pipes = true;
+	bool open_pipes = fds[0].fd >= 0 || fds[1].fd >= 0;
 
 	while (uptime_ms() < deadline) {
 		kill(-1, SIGKILL);
@@ -301,8 +322,15 @@ static int run_command(long long deadline)
 		write_text("/proc/sysrq-trigger", "w");
 		write_text("/proc/sysrq-trigger", "d");
 		status = 137;
+		kill(-pid, SIGKILL);
 	}
-	kill_leftovers(fds);
+	if (getpid() == 1) {
+		kill_leftovers(fds);
+	} else {
+		/* What else runs in the system is not of this command. */
+		while (poll(fds, 2, 0) > 0 && pump(fds, 0))
+			;
+	}
 	return status;
 }
 
@@ -349,15 +377,42 @@ static void hand_over_out(void)
 	report("out %lld", (long long)st.st_size);
 }
 
-int main(void)
-{
-	long long limit;
-	int status;
+/* ---- a whole system ---- */
 
-	setvbuf(stdout, NULL, _IOLBF, 0);
-	mount_all();
-	conf = read_file("/etc/vmtest/conf", NULL);
+/* As a service of the system: its command, whose status waits for the system's end. */
+static int run_in_system(void)
+{
+	int status;
+	FILE *f;
+
+	etc = SYSTEM_INITRAMFS "/etc/vmtest";
+	conf = read_file(etc_path("conf"), NULL);
 	have_ports = !iopl(3);
+	status = run_command(atoll(conf_get("limit_ms")));
+	f = fopen(etc_path("status"), "we");
+	return !f || fprintf(f, "%d", status) < 0 || fclose(f);
+}
+
+/* After the system has ended: what its command's status was. */
+static int status_in_system(void)
+{
+	struct pollfd fds[2] = { { .fd = -1 }, { .fd = -1 } };
+	const char *text;
+
+	modules_find();
+	kill_leftovers(fds);
+	text = read_file(etc_path("status"), NULL);
+	if (text[0])
+		return atoi(text);
+	report("complaint the system ended before the command did");
+	return 126;
+}
+
+/* ---- PID 1 ---- */
+
+static void begin(void)
+{
+	mount_all();
 	if (!have_ports)
 		printf("vmtest-init: no access to I/O ports: %s\n", strerror(errno));
 	sethostname("vmtest", 6);
@@ -371,8 +426,31 @@ int main(void)
 	kmemleak_start();
 	races_start();
 	modules_load();
-	limit = atoll(conf_get("limit_ms"));
-	status = run_command(limit);
+}
+
+int main(int argc, char **argv)
+{
+	int status;
+
+	(void)argc;
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	if (getpid() != 1)
+		return run_in_system();
+	conf = read_file(etc_path("conf"), NULL);
+	have_ports = !iopl(3);
+	if (!strcmp(argv[0], "/shutdown")) {
+		status = status_in_system();
+	} else {
+		begin();
+		if (!atoi(conf_get("system"))) {
+			status = run_command(atoll(conf_get("limit_ms")));
+		} else {
+			system_boot();
+			/* It could not, and that is the end. */
+			mount_all();
+			status = 126;
+		}
+	}
 	hand_over_out();
 	if (!atoi(conf_get("keep_modules")))
 		modules_unload();

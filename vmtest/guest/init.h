@@ -9,8 +9,18 @@
 void report(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 long long uptime_ms(void);
 
+/* Unmount what init.c has mounted. */
+void unmount_all(void);
+
+/* Boot the system on the first disk; comes back only if it cannot. */
+void system_boot(void);
+/* Where the system finds the root that it was started from. */
+#define SYSTEM_INITRAMFS "/run/initramfs"
+
 /* Load what /etc/vmtest/modules lists, in order; a refusal is a complaint. */
 void modules_load(void);
+/* Take these for loaded: it was done by who was here before. */
+void modules_find(void);
 /* Unload the marked ones in reverse; one still in use is a complaint. */
 void modules_unload(void);
 

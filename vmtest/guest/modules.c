@@ -64,33 +64,53 @@ static void module_params(char *params, size_t room, const char *name)
 	fclose(f);
 }
 
-void modules_load(void)
+/* Not loaded if it is already, or the kernel refuses it, which is a complaint. */
+static bool module_load(const struct module *m, const char *path)
 {
-	char line[512], params[1024];
+	char params[1024];
+	bool loaded = false;
+	int fd;
+
+	module_params(params, sizeof(params), m->name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0 && !syscall(SYS_finit_module, fd, params, 0))
+		loaded = true;
+	else if (errno != EEXIST)
+		report("complaint module %s (%s) does not load: %s", m->name, params,
+		       strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	return loaded;
+}
+
+/* Those that are listed, in order; @load: and load them. */
+static void modules_read(bool load)
+{
 	FILE *f = fopen("/etc/vmtest/modules", "re");
+	char line[512];
 
 	while (f && fgets(line, sizeof(line), f) && nr_modules < MAX_MODULES) {
 		struct module *m = &modules[nr_modules];
 		char *mark = strchr(line, ' ');
-		int fd;
 
 		line[strcspn(line, " \n")] = 0;
 		m->unload = mark && mark[1] == '!';
 		module_name(m->name, sizeof(m->name), line);
-		module_params(params, sizeof(params), m->name);
-		fd = open(line, O_RDONLY | O_CLOEXEC);
-		if (fd < 0 || syscall(SYS_finit_module, fd, params, 0)) {
-			if (errno != EEXIST)
-				report("complaint module %s (%s) does not load: %s",
-				       m->name, params, strerror(errno));
-		} else {
+		if (!load || module_load(m, line))
 			nr_modules++;
-		}
-		if (fd >= 0)
-			close(fd);
 	}
 	if (f)
 		fclose(f);
+}
+
+void modules_load(void)
+{
+	modules_read(true);
+}
+
+void modules_find(void)
+{
+	modules_read(false);
 }
 
 void modules_unload(void)

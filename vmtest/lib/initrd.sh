@@ -36,7 +36,7 @@ build_tools() {
 		dir=$tools/base.$$
 		rm -rf "$dir"
 		mkdir -p "$dir"/{bin,dev,etc,lib,lib64,out,proc,root,run,sys,tmp,usr/bin,usr/sbin,var}
-		"$cc" $guest_flags -o "$dir/init" "$vmtest_dir"/guest/{init,modules,kernel_log,races}.c &&
+		"$cc" $guest_flags -o "$dir/init" "$vmtest_dir"/guest/{init,system,modules,kernel_log,races}.c &&
 		"$cc" $guest_flags -o "$dir/usr/bin/vmctl" "$vmtest_dir/guest/vmctl.c" ||
 			die "the guest's programs do not compile"
 		cp "$busybox" "$dir/bin/busybox"
@@ -69,7 +69,7 @@ guest_modules() {
 	mkdir -p "$root/$tree/updates"
 	cp "$src/$tree"/modules.{order,builtin,builtin.modinfo} "$root/$tree/"
 	# One module may be built in here and another not exist: both are fine.
-	for mod in $LOAD_MODULES $SPARE_MODULES $machine_modules "${extra_modules[@]}"; do
+	for mod in $LOAD_MODULES $SPARE_MODULES $system_modules $machine_modules "${extra_modules[@]}"; do
 		modprobe -C /dev/null -q -d "$src" -S "$kernel_release" -D "$mod" 2>/dev/null
 	done | sed -n 's/^insmod \([^ ]*\).*/\1/p' | awk '!seen[$0]++' >"$work/ko.list"
 	while read -r path; do
