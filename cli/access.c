@@ -8,10 +8,12 @@
  * care. Memory that is taken back raises SIGBUS, which ends here as an error.
  */
 #include "access.h"
+#include "json.h"
 
 #include <inttypes.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -48,7 +50,7 @@ static int open_buffer(const struct command *command, struct target *target)
 	if (ret)
 		return -failed(target->name, "%s", ret == -EBADF ?
 			       "is not open; pass the number of a dma-buf fd that this process inherits" :
-			       "is no dma-buf");
+			       "is no dma-buf; barter export and barter borrow pass one as BARTER_FD");
 	return 0;
 }
 
@@ -106,6 +108,8 @@ static void copy(volatile void *to, const volatile void *from,
 	uint64_t i;
 
 	for (i = 0; i < length / width; i++) {
+		if (!(i % 65536))
+			progress_at(i * width);
 		switch (width) {
 		case 1:
 			((volatile uint8_t *)to)[i] =
@@ -168,7 +172,7 @@ static int move_by_system_call(struct target *target, void *data,
 			pread(fd, bytes, width, at + (off_t)done);
 
 		if (moved != (ssize_t)width)
-			return failed(target->name, "access at offset 0x%" PRIx64 " failed: %s",
+			return failed(target->name, "access at offset 0x%" PRIx64 " failed: %s; is its memory on? See: barter doctor",
 				      target->offset + done,
 				      strerror(moved < 0 ? errno : EIO));
 	}
@@ -180,8 +184,11 @@ static int map_failed(const struct target *target, int error)
 	if (error == -EBADFD)
 		return failed(target->name, "the buffer is dead: its device was closed or is gone; it has to be exported anew");
 	if (error == -EACCES)
-		return failed(target->name, "cannot be mapped: the fd does not allow this access");
-	return failed(target->name, "cannot be mapped: %s", strerror(-error));
+		return failed(target->name, "cannot be mapped: the buffer, or this fd of it, is read-only; have it lent without --read-only");
+	if (error == -EBUSY)
+		return failed(target->name, "cannot be mapped: a buffer that is mapped with another attribute has a page in common with it; end that mapping first");
+	return failed(target->name, "cannot be mapped: %s; see: barter info",
+		      strerror(-error));
 }
 
 static int move(struct target *target, void *data, uint64_t length,
@@ -193,11 +200,11 @@ static int move(struct target *target, void *data, uint64_t length,
 	char *bytes;
 
 	if (target->offset % width || length % width)
-		return failed(target->name, "offset and length must be multiples of the access width, %u",
-			      width);
+		return failed(target->name, "offset 0x%" PRIx64 " or length %" PRIu64 " is no multiple of the access width, %u; see: --width",
+			      target->offset, length, width);
 	if (target->offset > target->limit ||
 	    length > target->limit - target->offset)
-		return failed(target->name, "offset 0x%" PRIx64 " plus %" PRIu64 " bytes is beyond its end at 0x%" PRIx64,
+		return failed(target->name, "offset 0x%" PRIx64 " plus %" PRIu64 " bytes is beyond its end at 0x%" PRIx64 "; choose a smaller offset or length",
 			      target->offset, length, target->limit);
 	start = target->offset & ~(page - 1);
 	window = target->offset + length - start;
@@ -210,8 +217,11 @@ static int move(struct target *target, void *data, uint64_t length,
 	if (ret)
 		return map_failed(target, ret);
 	bytes = (char *)address + (target->offset - start);
+	progress_begin(target->name, is_write ? "is being written" : "is being read",
+		       length);
 	ret = is_write ? copy_guarded(bytes, data, length, width) :
 	      copy_guarded(data, bytes, length, width);
+	progress_end();
 	barter_unmap(address, window);
 	if (ret)
 		return failed(target->name, "memory is out of reach (SIGBUS): the device is revoked at present, or dead; see: barter %s",
@@ -229,4 +239,27 @@ int target_write(struct target *target, const void *data, uint64_t length,
 		 unsigned int width)
 {
 	return move(target, (void *)(uintptr_t)data, length, width, 1);
+}
+
+int target_json(const struct target *target, const uint8_t *data,
+		uint64_t length, unsigned int width)
+{
+	struct json json = { .to = stdout };
+	char *hex = malloc(length * 2 + 1);
+	uint64_t i;
+
+	if (!hex)
+		return failed(target->name, "out of memory");
+	for (i = 0; i < length; i++)
+		snprintf(hex + i * 2, 3, "%02x", data[i]);
+	json_open(&json, NULL, '{');
+	json_text(&json, "target", target->name);
+	json_number(&json, "offset", target->offset);
+	json_number(&json, "length", length);
+	json_number(&json, "width", width);
+	json_text(&json, "bytes", hex);
+	json_close(&json, '}');
+	json_end(&json);
+	free(hex);
+	return EXIT_OK;
 }

@@ -42,4 +42,8 @@ int target_read(struct target *target, void *data, uint64_t length,
 int target_write(struct target *target, const void *data, uint64_t length,
 		 unsigned int width);
 
+/* What was read or written, for --json: the object that peek and poke answer with. */
+int target_json(const struct target *target, const uint8_t *data,
+		uint64_t length, unsigned int width);
+
 #endif /* BARTER_ACCESS_H */

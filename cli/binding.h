@@ -36,4 +36,27 @@ void earlier_forget(const char *bdf);
  */
 int earlier_restore(const char *bdf, const struct earlier *earlier);
 
+/* What became of one device that was to be bound or unbound. */
+struct bound {
+	const char *name;
+	char driver[64];	/* it has now; empty: none */
+	char had[64];		/* it had before; empty: none */
+	int status;		/* EXIT_* */
+	char error[400];
+};
+
+/* The driver that a device has now, from sysfs read anew; "" for none. */
+void driver_now(const char *name, char *driver, size_t length);
+/* All of them as --json has it. */
+void bound_json(const struct bound *bound, int count);
+
+/*
+ * Can barter bind take @pci without taking anything from anybody: it has no driver and
+ * its group goes to VFIO? For barter doctor --fix.
+ */
+int bind_is_harmless(const struct barter_topology *topology,
+		     const struct barter_pci *pci);
+/* Binds one device, says on stderr what went wrong; EXIT_*. */
+int bind_one(const struct barter_pci *pci, struct bound *bound);
+
 #endif /* BARTER_BINDING_H */

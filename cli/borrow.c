@@ -32,12 +32,12 @@ static int failed_borrow(const struct borrow_options *options, int error)
 	case -ENOENT:
 		return failed(options->name, "the broker offers this user no such slice; see: barter borrow --list");
 	case -EBUSY:
-		return failed(options->name, "somebody else has it, or part of it, or holds the device up");
+		return failed(options->name, "somebody else has it, or part of it, or holds the device up; try again later, or ask the owner: barter vend --status");
 	case -EDQUOT:
-		return failed(options->name, "this user has too many leases");
+		return failed(options->name, "this user has too many leases; end one of them first");
 	case -ESHUTDOWN:
 	case -ECANCELED:
-		return failed(options->name, "it was taken back before it was lent: the broker ends, or its policy has changed");
+		return failed(options->name, "it was taken back before it was lent: the broker ends, or its policy has changed; see: barter borrow --list");
 	case -ENXIO:
 	case -ENODEV:
 	case -EACCES:

@@ -18,11 +18,11 @@ static int fetch_fd(const char *text, uint64_t pid, uint64_t number, int *fd)
 
 	if (process < 0)
 		return failed(text, "%s", errno == ESRCH || errno == EINVAL ?
-			      "no such process" : strerror(errno));
+			      "no such process; barter top shows who holds which buffer" : strerror(errno));
 	*fd = (int)syscall(SYS_pidfd_getfd, process, (int)number, 0);
 	if (*fd < 0)
 		ret = failed(text, "%s", errno == EBADF ?
-			     "the process has no such fd open" :
+			     "the process has no such fd open; see: barter top" :
 			     errno == EPERM ?
 			     "no permission to take the fd of that process; run as root" :
 			     strerror(errno));

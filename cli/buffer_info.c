@@ -42,7 +42,7 @@ int buffer_info_get(const char *name, int fd, struct buffer_info *buffer)
 	if (ret == -EBADF)
 		return failed(name, "is not open; pass the number of an fd that this process inherits, or PID:FD");
 	if (ret == -EINVAL)
-		return failed(name, "is no buffer of barter's");
+		return failed(name, "is no buffer of barter's; those come from: barter export, barter borrow");
 	if (ret)
 		return failed_control(name, ret);
 	buffer->info = info;
@@ -109,8 +109,9 @@ void buffer_info_text(const struct buffer_info *buffer, int all)
 	}
 	printf("length       %s (%" PRIu64 " bytes)\n",
 	       SIZE_TEXT(info->out_length), (uint64_t)info->out_length);
-	printf("state        %s%s%s%s\n", barter_state_name(info->out_state),
-	       reasons[0] ? " (" : "", reasons, reasons[0] ? ")" : "");
+	printf("state        %s%s%s%s%s%s\n",
+	       colour_on(stdout, colour_of_state(info->out_state)),
+	       barter_state_name(info->out_state), colour_off(stdout), reasons[0] ? " (" : "", reasons, reasons[0] ? ")" : "");
 	if (info->out_blocker[0])
 		printf("waits for    %s\n", PLAIN_TEXT(info->out_blocker));
 	printf("generation   %" PRIu64 "\n", (uint64_t)info->out_generation);

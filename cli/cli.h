@@ -23,6 +23,7 @@
 #define EXIT_USAGE	2
 
 struct command {
+	const char *group;	/* heading in "barter help"; commands of one stand together */
 	const char *name;
 	const char *arguments;	/* as shown after the name */
 	const char *summary;	/* one line */
@@ -37,9 +38,13 @@ void command_help(const struct command *command, FILE *to);
 /* "barter: OBJECT: TEXT" on stderr; returns EXIT_FAILED. */
 int failed(const char *object, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
+/* TEXT of the failure that was complained about last, for answers in JSON; "" if none. */
+const char *failed_text(void);
 /* The same with the way to the help; returns EXIT_USAGE. */
 int wrong_usage(const struct command *command, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
+/* Says why barter_topology_read() failed; EXIT_FAILED. */
+int failed_topology(int error);
 /* Says why barter_device_open() failed and what to do; EXIT_FAILED. */
 int failed_open(const char *bdf, int error);
 /* Says why /dev/barter did not answer; EXIT_FAILED. */
@@ -91,6 +96,26 @@ const char *plain_format(const char *from, size_t length, char *text);
 /* "0: 256 B, 2: 64 MiB" for all memory BARs; "-" if there is none. */
 const char *bars_format(const struct barter_pci *pci, char *text,
 			size_t length);
+
+/*
+ * Colour, where @to is a terminal that knows it and NO_COLOR is not set; else both are
+ * empty. Nothing is ever said by colour alone.
+ */
+enum colour { COLOUR_GOOD, COLOUR_WARN, COLOUR_BAD };
+
+const char *colour_on(FILE *to, enum colour colour);
+const char *colour_off(FILE *to);
+/* Of a buffer's state. */
+enum colour colour_of_state(uint32_t state);
+
+/*
+ * Work that may take long: where stderr is a terminal, a line there says, once a second
+ * is over, what it is and how far (@total: bytes, or 0 if that is not known), also while a
+ * system call does not return. One at a time; progress_end() wipes the line.
+ */
+void progress_begin(const char *object, const char *what, uint64_t total);
+void progress_at(uint64_t done);
+void progress_end(void);
 
 /* Flush stdout; EXIT_FAILED if an answer could not be written. */
 int answer_done(int status);

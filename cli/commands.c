@@ -11,6 +11,7 @@
 
 const struct command commands[] = {
 	{
+		.group = "The machine",
 		.name = "list",
 		.arguments = "[--all] [--json]",
 		.summary = "PCI devices with memory, and whether it can be lent",
@@ -19,6 +20,7 @@ const struct command commands[] = {
 "  --json  for programs\n",
 		.run = run_list,
 	}, {
+		.group = "The machine",
 		.name = "doctor",
 		.arguments = "[--json] [BDF...]",
 		.summary = "what this machine lacks for lending, and the remedy",
@@ -30,24 +32,45 @@ const struct command commands[] = {
 "  --json  for programs\n",
 		.run = run_doctor,
 	}, {
+		.group = "The machine",
+		.name = "topo",
+		.arguments = "[--json | --dot | --svg] [-o FILE] "
+			     "[--importer BDF]... [--exporter BDF]...",
+		.summary = "which device's DMA reaches whose memory, and why",
+		.help =
+"Needs root and barter.ko for the routes; without them the tree alone is\n"
+"drawn and the exit status is 1.\n\n"
+"  --json            for programs\n"
+"  --dot             for graphviz\n"
+"  --svg             a picture\n"
+"  -o FILE           write there\n"
+"  --importer BDF    only routes from this device (may be repeated)\n"
+"  --exporter BDF    only routes to this device's memory (may be repeated)\n",
+		.run = run_topo,
+	}, {
+		.group = "Lending",
 		.name = "bind",
-		.arguments = "[--force] BDF...",
+		.arguments = "[--force] [--json] BDF...",
 		.summary = "hand devices to barter-vfio-pci",
 		.help =
 "Remembers the driver that each device had, for \"barter unbind\". Devices of\n"
 "one IOMMU group that have other drivers are bound together, in one call.\n\n"
 "  --force  also if the device is in use: a mounted disk, a network\n"
-"           interface that is up\n",
+"           interface that is up\n"
+"  --json   for programs\n",
 		.run = run_bind,
 	}, {
+		.group = "Lending",
 		.name = "unbind",
-		.arguments = "BDF...",
+		.arguments = "[--json] BDF...",
 		.summary = "give devices back to the driver they had",
 		.help =
 "Refused while a process has the device open. Buffers of the device are dead\n"
-"for ever afterwards.\n",
+"for ever afterwards.\n\n"
+"  --json  for programs\n",
 		.run = run_unbind,
 	}, {
+		.group = "Lending",
 		.name = "export",
 		.arguments = "[--native] [--read-only] [--attribute WORD [--force]] "
 			     "[--name NAME] [--json] BDF BAR "
@@ -69,10 +92,11 @@ const struct command commands[] = {
 "  --force      that attribute even if the BAR is not prefetchable or is mapped\n"
 "               otherwise\n"
 "  --name NAME  shows in /proc/PID/maps; up to 31 bytes\n"
-"  --json       print for programs\n\n"
+"  --json       what was lent, for programs; before COMMAND is run\n\n"
 "Example: barter export 01:00.0 2 0+64K 1M+64K -- sh -c 'barter info $BARTER_FD'\n",
 		.run = run_export,
 	}, {
+		.group = "Buffers",
 		.name = "info",
 		.arguments = "[--all] [--json] FD | PID:FD",
 		.summary = "how a buffer stands: state, reasons, users, ranges",
@@ -83,6 +107,7 @@ const struct command commands[] = {
 "  --json  for programs\n",
 		.run = run_info,
 	}, {
+		.group = "Buffers",
 		.name = "watch",
 		.arguments = "[--json] FD | PID:FD",
 		.summary = "print each change of a buffer's state, until it is dead",
@@ -95,21 +120,7 @@ const struct command commands[] = {
 "Example: barter export 01:00.0 2 0+64K -- sh -c 'barter watch $BARTER_FD'\n",
 		.run = run_watch,
 	}, {
-		.name = "topo",
-		.arguments = "[--json | --dot | --svg] [-o FILE] "
-			     "[--importer BDF]... [--exporter BDF]...",
-		.summary = "which device's DMA reaches whose memory, and why",
-		.help =
-"Needs root and barter.ko for the routes; without them the tree alone is\n"
-"drawn and the exit status is 1.\n\n"
-"  --json            for programs\n"
-"  --dot             for graphviz\n"
-"  --svg             a picture\n"
-"  -o FILE           write there\n"
-"  --importer BDF    only routes from this device (may be repeated)\n"
-"  --exporter BDF    only routes to this device's memory (may be repeated)\n",
-		.run = run_topo,
-	}, {
+		.group = "Buffers",
 		.name = "peek",
 		.arguments = "[--width N] [--raw] [--json] "
 			     "{BDF BAR | --fd FD} OFFSET [LENGTH]",
@@ -123,16 +134,19 @@ const struct command commands[] = {
 "  --json     for programs\n",
 		.run = run_peek,
 	}, {
+		.group = "Buffers",
 		.name = "poke",
-		.arguments = "[--width N] {BDF BAR | --fd FD} OFFSET VALUE...",
+		.arguments = "[--width N] [--json] {BDF BAR | --fd FD} OFFSET VALUE...",
 		.summary = "write memory of a BAR, or of a buffer",
 		.help =
 "Each VALUE is written after the other, in little endian order, 4 bytes each\n"
 "unless told otherwise.\n\n"
 "  --fd FD    an open dma-buf fd instead of a device\n"
-"  --width N  write 1, 2, 4 or 8 bytes at a time\n",
+"  --width N  write 1, 2, 4 or 8 bytes at a time\n"
+"  --json     what was written, for programs\n",
 		.run = run_poke,
 	}, {
+		.group = "Buffers",
 		.name = "scanout",
 		.arguments = "[--json] [--all] [--set FD --size WIDTHxHEIGHT "
 			     "[--format F] [--stride N[,N]] [--offset N[,N]] "
@@ -159,9 +173,10 @@ const struct command commands[] = {
 "         'barter scanout 01:00.0 --set $BARTER_FD --size 640x480 -o x.png'\n",
 		.run = run_scanout,
 	}, {
+		.group = "Sharing by a broker",
 		.name = "vend",
-		.arguments = "[--policy FILE] [--socket PATH] [--check | "
-			     "--status [--json] | --metrics | --take-back LEASE | "
+		.arguments = "[--policy FILE] [--socket PATH] [--json] "
+			     "[--check | --status | --metrics | --take-back LEASE | "
 			     "--reload]",
 		.summary = "be a broker: lend named slices of BARs over a socket",
 		.help =
@@ -179,9 +194,10 @@ const struct command commands[] = {
 "  --metrics          the same as Prometheus reads it\n"
 "  --take-back LEASE  take a lease back, and wait for it\n"
 "  --reload           read the policy again\n"
-"  --json             --status for programs\n",
+"  --json             the answer for programs; not of --metrics\n",
 		.run = run_vend,
 	}, {
+		.group = "Sharing by a broker",
 		.name = "borrow",
 		.arguments = "[--socket PATH] [--seconds N] [--json] "
 			     "{NAME [-- COMMAND...] | --list}",
@@ -211,10 +227,33 @@ const struct command *command_find(const char *name)
 	return NULL;
 }
 
+/*
+ * @text from column @at on, in lines of 80 columns. What stands in brackets stays in one
+ * line, up to a bracket or bar within.
+ */
+static void fold(const char *text, int at, FILE *to)
+{
+	int indent = at, depth = 0, length;
+
+	for (; *text; text += length + (text[length] == ' ')) {
+		for (length = 0; text[length]; length++) {
+			depth += strchr("[{", text[length]) ? 1 :
+				 strchr("]}", text[length]) ? -1 : 0;
+			if (text[length] == ' ' &&
+			    (!depth || strchr("[|", text[length + 1])))
+				break;
+		}
+		if (at + 1 + length > 79 && at > indent)
+			at = fprintf(to, "\n%*s", indent, "") - 1;
+		at += fprintf(to, " %.*s", length, text);
+	}
+	putc('\n', to);
+}
+
 void command_help(const struct command *command, FILE *to)
 {
-	fprintf(to, "usage: barter %s %s\n\n%c%s.\n\n%s", command->name,
-		command->arguments,
+	fold(command->arguments, fprintf(to, "usage: barter %s", command->name), to);
+	fprintf(to, "\n%c%s.\n\n%s",
 		command->summary[0] >= 'a' && command->summary[0] <= 'z' ?
 		command->summary[0] - 'a' + 'A' : command->summary[0],
 		command->summary + 1, command->help);

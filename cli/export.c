@@ -56,30 +56,56 @@ static int failed_to_lend(struct barter_device *device, int is_native)
 		      ", once it is bound by: barter bind" : "");
 }
 
+/* Says which range is wrong, and how. */
+static int failed_range(struct barter_device *device,
+			const struct barter_export *what)
+{
+	const char *name = barter_device_name(device);
+	struct barter_region region = { .length = 0 };
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+	const char *wrong = NULL;
+	uint32_t i;
+
+	barter_device_region(device, what->bar, &region);
+	for (i = 0; i < what->nr_ranges; i++) {
+		const struct barter_range *range = &what->ranges[i];
+
+		if (!range->length)
+			wrong = "its length is 0";
+		else if (range->offset % page || range->length % page)
+			wrong = "offset and length must be multiples of the page size";
+		else if (range->length > region.length ||
+			 range->offset > region.length - range->length)
+			wrong = "it ends beyond the BAR";
+		if (wrong)
+			return failed(name, "range 0x%" PRIx64 "+0x%" PRIx64 " of BAR %u: %s; pages are of %" PRIu64 " bytes, the BAR has %s",
+				      (uint64_t)range->offset, (uint64_t)range->length,
+				      what->bar, wrong, page,
+				      SIZE_TEXT(region.length));
+	}
+	return failed(name, "not a set of ranges of BAR %u, which has %s; see: barter list",
+		      what->bar, SIZE_TEXT(region.length));
+}
+
 static int failed_export(struct barter_device *device,
 			 const struct barter_export *what, int error)
 {
 	const char *name = barter_device_name(device);
-	struct barter_region region = { .length = 0 };
 	uint32_t bar = what->bar;
 
 	switch (error) {
 	case -EOPNOTSUPP:
 		if (what->memattr && !barter_device_can_export(device))
-			return failed(name, "this machine cannot combine writes: its CPU or kernel has no page attribute tables (PAT), or is no x86");
+			return failed(name, "this machine cannot combine writes: its CPU or kernel has no page attribute tables (PAT), or is no x86; lend it with --attribute uc");
 		return failed_to_lend(device,
 				      what->flags & BARTER_EXPORT_NATIVE);
 	case -ENODEV:
 		return failed(name, "has no BAR %u; see: barter list", bar);
 	case -EINVAL:
-		barter_device_region(device, bar, &region);
-		return failed(name, "not a set of ranges of BAR %u: each offset and length must be a multiple of %ld, not 0, and within its %s",
-			      bar, sysconf(_SC_PAGESIZE),
-			      SIZE_TEXT(region.length));
 	case -EOVERFLOW:
-		return failed(name, "an offset plus its length is beyond 64 bits");
+		return failed_range(device, what);
 	case -E2BIG:
-		return failed(name, "too much for one buffer: at most %u ranges, together at most %u times the BAR",
+		return failed(name, "too much for one buffer: at most %u ranges, together at most %u times the BAR; lend it as several",
 			      BARTER_MAX_RANGES, BARTER_MAX_OVERCOMMIT);
 	case -EPERM:
 		return failed(name, "BAR %u is not prefetchable: combined writes may do something else there; --force has it all the same",
@@ -92,7 +118,8 @@ static int failed_export(struct barter_device *device,
 	default:
 		break;
 	}
-	return failed(name, "cannot be exported: %s", strerror(-error));
+	return failed(name, "cannot be exported: %s; run: barter doctor %s",
+		      strerror(-error), name);
 }
 
 /* Until stdin ends or a signal comes that ends programs. */
@@ -122,7 +149,8 @@ static void hold(void)
 	}
 }
 
-static int show_and_hold(int fd, int json)
+/* The buffer as it stands; "held" is for whoever will find it from elsewhere. */
+static int show(int fd, int json, int held)
 {
 	struct json writer = { .to = stdout };
 	struct buffer_info buffer;
@@ -142,14 +170,26 @@ static int show_and_hold(int fd, int json)
 		json_end(&writer);
 	} else {
 		buffer_info_text(&buffer, 0);
-		printf("held until stdin ends; from elsewhere: barter info %s\n",
-		       place);
+		if (held)
+			printf("held until stdin ends; from elsewhere: barter info %s\n",
+			       place);
 	}
 	buffer_info_free(&buffer);
-	status = answer_done(EXIT_OK);
-	if (!status)
-		hold();
-	return status;
+	return answer_done(EXIT_OK);
+}
+
+static int lend(int fd, int json, char **command)
+{
+	int status = EXIT_OK;
+
+	if (!command || json)
+		status = show(fd, json, !command);
+	if (status)
+		return status;
+	if (command)
+		return run_with_fd(fd, command);
+	hold();
+	return EXIT_OK;
 }
 
 static int export(const char *bdf, const struct barter_export *what, int json,
@@ -165,8 +205,7 @@ static int export(const char *bdf, const struct barter_export *what, int json,
 	if (ret) {
 		status = failed_export(device, what, ret);
 	} else {
-		status = command ? run_with_fd(fd, command) :
-			 show_and_hold(fd, json);
+		status = lend(fd, json, command);
 		close(fd);
 	}
 	barter_device_close(device);

@@ -63,9 +63,12 @@ static void write_string(struct json *json, const char *text)
 static void before(struct json *json, const char *name)
 {
 	if (json->depth) {
-		fprintf(json->to, "%s\n%*s",
-			json->used[json->depth] ? "," : "", json->depth * 2,
-			"");
+		if (json->one_line)
+			fputs(json->used[json->depth] ? ", " : "", json->to);
+		else
+			fprintf(json->to, "%s\n%*s",
+				json->used[json->depth] ? "," : "",
+				json->depth * 2, "");
 		json->used[json->depth] = 1;
 	}
 	if (name) {
@@ -88,7 +91,7 @@ void json_close(struct json *json, char bracket)
 	int used = json->used[json->depth];
 
 	json->depth--;
-	if (used)
+	if (used && !json->one_line)
 		fprintf(json->to, "\n%*s", json->depth * 2, "");
 	putc(bracket, json->to);
 }

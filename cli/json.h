@@ -16,6 +16,7 @@
 
 struct json {
 	FILE *to;
+	int one_line;		/* for streams, which are read by lines */
 	int depth;
 	int used[JSON_DEPTH];	/* something stands at this depth already */
 };

@@ -141,13 +141,16 @@ static void list_text(const struct barter_topology *topology, int all)
 		lendable = barter_pci_lendable(topology, pci, why,
 					       sizeof(why));
 		snprintf(group, sizeof(group), "%d", barter_pci_group(pci));
-		printf("%-12s  %-*s  %-*s  %5s  %-*s  %s%s\n",
+		printf("%-12s  %-*s  %-*s  %5s  %-*s  %s%s%s%s\n",
 		       barter_pci_name(pci), w.class_name,
 		       barter_pci_class_name(pci), w.driver,
 		       driver ? driver : "-",
 		       barter_pci_group(pci) < 0 ? "-" : group, w.bars,
 		       bars_format(pci, bars, sizeof(bars)),
-		       lendable > BARTER_LEND_BIND ? "no: " : "", why);
+		       lendable == BARTER_LEND_NOW ?
+		       colour_on(stdout, COLOUR_GOOD) : "",
+		       lendable > BARTER_LEND_BIND ? "no: " : "", why,
+		       lendable == BARTER_LEND_NOW ? colour_off(stdout) : "");
 	}
 }
 
@@ -167,8 +170,7 @@ int run_list(const struct command *command, int argc, char **argv)
 				   argv[options.at]);
 	ret = barter_topology_read(&topology);
 	if (ret)
-		return failed("PCI devices", "cannot be read from sysfs: %s",
-			      strerror(-ret));
+		return failed_topology(ret);
 	if (json)
 		list_json(topology, all);
 	else

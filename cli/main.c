@@ -5,23 +5,47 @@
  * barter: the command line. Looks the command up in the table and runs it.
  */
 #include "cli.h"
+#include "json.h"
 
 #include <string.h>
 
 static void help_all(FILE *to)
 {
 	const struct command *command;
+	const char *group = "";
 
-	fputs("usage: barter COMMAND [ARGUMENTS]\n"
-	      "       barter help COMMAND\n"
-	      "       barter --version\n\n"
-	      "Lend a PCI device's memory as dma-bufs, and take it back.\n\n",
-	      to);
-	for (command = commands; command->name; command++)
+	fputs("usage: barter COMMAND [ARGUMENTS] | help [COMMAND | --json] | --version\n"
+	      "Lend a PCI device's memory as dma-bufs, and take it back.\n\n", to);
+	for (command = commands; command->name; command++) {
+		if (strcmp(group, command->group))
+			fprintf(to, "%s:\n", command->group);
+		group = command->group;
 		fprintf(to, "  %-8s %s\n", command->name, command->summary);
-	fputs("\nExit status: 0 done, 1 failed, 2 wrong usage.\n"
+	}
+	fputs("\nExit status: 0 done, 1 failed, 2 wrong usage. All answer --json.\n"
 	      "BARTER_SYSFS and BARTER_DEV name folders to use instead of "
 	      "/sys and /dev.\n", to);
+}
+
+static void help_json(void)
+{
+	const struct command *command;
+	struct json json = { .to = stdout };
+
+	json_open(&json, NULL, '{');
+	json_text(&json, "version", BARTER_VERSION);
+	json_open(&json, "commands", '[');
+	for (command = commands; command->name; command++) {
+		json_open(&json, NULL, '{');
+		json_text(&json, "name", command->name);
+		json_text(&json, "group", command->group);
+		json_text(&json, "summary", command->summary);
+		json_text(&json, "arguments", command->arguments);
+		json_close(&json, '}');
+	}
+	json_close(&json, ']');
+	json_close(&json, '}');
+	json_end(&json);
 }
 
 static int run_help(int argc, char **argv)
@@ -30,6 +54,10 @@ static int run_help(int argc, char **argv)
 
 	if (argc < 2) {
 		help_all(stdout);
+		return answer_done(EXIT_OK);
+	}
+	if (!strcmp(argv[1], "--json")) {
+		help_json();
 		return answer_done(EXIT_OK);
 	}
 	command = command_find(argv[1]);

@@ -5,7 +5,6 @@
  * barter peek: read memory of a BAR, or of a buffer.
  */
 #include "access.h"
-#include "json.h"
 
 #include <ctype.h>
 #include <inttypes.h>
@@ -37,26 +36,6 @@ static void dump(const uint8_t *data, uint64_t offset, uint64_t length)
 	}
 }
 
-static void peek_json(const struct target *target, const uint8_t *data,
-		      uint64_t length, unsigned int width)
-{
-	struct json json = { .to = stdout };
-	char *hex = malloc(length * 2 + 1);
-	uint64_t i;
-
-	for (i = 0; hex && i < length; i++)
-		snprintf(hex + i * 2, 3, "%02x", data[i]);
-	json_open(&json, NULL, '{');
-	json_text(&json, "target", target->name);
-	json_number(&json, "offset", target->offset);
-	json_number(&json, "length", length);
-	json_number(&json, "width", width);
-	json_text(&json, "bytes", hex);
-	json_close(&json, '}');
-	json_end(&json);
-	free(hex);
-}
-
 static int peek(struct target *target, uint64_t length, int raw, int json)
 {
 	unsigned int width = (unsigned int)target->width;
@@ -66,7 +45,7 @@ static int peek(struct target *target, uint64_t length, int raw, int json)
 	if (!width)
 		width = target->offset % 4 || length % 4 ? 1 : 4;
 	if (!length || length > PEEK_MAX)
-		return failed(target->name, "LENGTH must be 1 to 64M bytes");
+		return failed(target->name, "a LENGTH of %" PRIu64 " bytes; it must be 1 to 64M: read in pieces", length);
 	data = calloc(1, length);
 	if (!data)
 		return failed(target->name, "out of memory");
@@ -75,7 +54,7 @@ static int peek(struct target *target, uint64_t length, int raw, int json)
 		if (raw)
 			fwrite(data, 1, length, stdout);
 		else if (json)
-			peek_json(target, data, length, width);
+			status = target_json(target, data, length, width);
 		else
 			dump(data, target->offset, length);
 	}

@@ -9,7 +9,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-enum { OPTION_FD, OPTION_WIDTH };
+enum { OPTION_FD, OPTION_WIDTH, OPTION_JSON };
 
 /* Little endian, as PCI devices are. */
 static int gather(const struct command *command, char **values, int count,
@@ -33,7 +33,7 @@ static int gather(const struct command *command, char **values, int count,
 }
 
 static int poke(const struct command *command, struct target *target,
-		int argc, char **argv)
+		int json, int argc, char **argv)
 {
 	unsigned int width = (unsigned int)target->width;
 	int used = target->fd_text ? 1 : 3;
@@ -52,6 +52,9 @@ static int poke(const struct command *command, struct target *target,
 		status = used < 0 ? -used :
 			 target_write(target, data, (uint64_t)count * width,
 				      width);
+		if (status == EXIT_OK && json)
+			status = target_json(target, data, (uint64_t)count * width,
+					     width);
 		target_close(target);
 	}
 	free(data);
@@ -63,19 +66,23 @@ int run_poke(const struct command *command, int argc, char **argv)
 	static const char *const names[] = {
 		[OPTION_FD] = "fd=",
 		[OPTION_WIDTH] = "width=",
+		[OPTION_JSON] = "json",
 		NULL
 	};
 	struct options options = { command, names, argc, argv, 0, NULL };
 	struct target target = { .width = 4 };
-	int option;
+	int option, json = 0;
 
 	while ((option = option_next(&options)) >= 0) {
 		if (option == OPTION_FD)
 			target.fd_text = options.value;
+		else if (option == OPTION_JSON)
+			json = 1;
 		else if (target_width(command, options.value, &target.width))
 			return EXIT_USAGE;
 	}
 	if (option != OPTION_END)
 		return option_exit(option);
-	return poke(command, &target, argc - options.at, argv + options.at);
+	return poke(command, &target, json, argc - options.at,
+		    argv + options.at);
 }

@@ -4,22 +4,31 @@
  *
  * Errors for people: the object, what is wrong, what to do.
  */
-#include "cli.h"
+#include "binding.h"
 
 #include <stdarg.h>
 #include <string.h>
+#include <unistd.h>
+
+static char last_failure[1024];
 
 int failed(const char *object, const char *format, ...)
 {
 	va_list args;
 
-	fflush(stdout);
-	fprintf(stderr, "barter: %s: ", object);
 	va_start(args, format);
-	vfprintf(stderr, format, args);
+	vsnprintf(last_failure, sizeof(last_failure), format, args);
 	va_end(args);
-	fputc('\n', stderr);
+	progress_end();
+	fflush(stdout);
+	fprintf(stderr, "barter: %s%s%s: %s\n", colour_on(stderr, COLOUR_BAD), object,
+		colour_off(stderr), last_failure);
 	return EXIT_FAILED;
+}
+
+const char *failed_text(void)
+{
+	return last_failure;
 }
 
 int wrong_usage(const struct command *command, const char *format, ...)
@@ -35,6 +44,38 @@ int wrong_usage(const struct command *command, const char *format, ...)
 	return EXIT_USAGE;
 }
 
+int failed_topology(int error)
+{
+	return failed("PCI devices", "cannot be read from sysfs: %s; is /sys mounted, and BARTER_SYSFS right if it is set?",
+		      strerror(-error));
+}
+
+/* Who has it, and which node it takes: from sysfs, if that tells. */
+static int failed_node(const char *bdf, int error)
+{
+	char who[200] = "somebody else has the device or its IOMMU group open";
+	struct barter_topology *topology = NULL;
+	const struct barter_pci *pci = NULL;
+	const char *node = NULL;
+	struct barter_bdf address;
+	int status;
+
+	if (!barter_bdf_parse(bdf, &address) && !barter_topology_read(&topology))
+		pci = barter_topology_find(topology, &address);
+	if (pci)
+		node = barter_pci_vfio_node(pci);
+	if (error == -EBUSY && pci && !device_in_use(pci, who, sizeof(who)))
+		snprintf(who, sizeof(who), "somebody else has the device or its IOMMU group open");
+	if (error == -EBUSY)
+		status = failed(bdf, "is in use: %s; end that program first", who);
+	else
+		status = failed(bdf, "no permission to open its VFIO node /dev/%s; run as root, or have root give it to you: chown %d /dev/%s",
+				node ? node : "vfio", (int)geteuid(),
+				node ? node : "vfio/GROUP");
+	barter_topology_free(topology);
+	return status;
+}
+
 int failed_open(const char *bdf, int error)
 {
 	switch (error) {
@@ -46,9 +87,8 @@ int failed_open(const char *bdf, int error)
 		return failed(bdf, "is not bound to a VFIO driver; run: barter bind %s",
 			      bdf);
 	case -EACCES:
-		return failed(bdf, "no permission to open its VFIO node; run as root, or have its node in /dev/vfio given to you");
 	case -EBUSY:
-		return failed(bdf, "somebody else has the device or its IOMMU group open; end that program first");
+		return failed_node(bdf, error);
 	case -EPERM:
 		return failed(bdf, "the kernel does not hand out its IOMMU group; run: barter doctor %s",
 			      bdf);
@@ -62,18 +102,22 @@ int failed_open(const char *bdf, int error)
 
 const char *control_trouble(int error)
 {
+	static char text[120];
+
 	switch (error) {
 	case -ENOENT:
 		return "barter.ko is not loaded (no /dev/barter); run: modprobe barter-vfio-pci";
 	case -EACCES:
 		return "no permission to open /dev/barter; its mode should be 0666: run as root, or: chmod 0666 /dev/barter";
 	case -EPERM:
-		return "naming devices by address needs root (CAP_SYS_ADMIN)";
+		return "naming devices by address takes root (CAP_SYS_ADMIN); run as root";
 	case -ENOTTY:
 	case -E2BIG:
 		return "the loaded barter.ko is older than this program; load the one that came with it";
 	default:
-		return strerror(-error);
+		snprintf(text, sizeof(text), "/dev/barter: %s; run: barter doctor",
+			 strerror(-error));
+		return text;
 	}
 }
 

@@ -83,7 +83,7 @@ static int failed_set(const struct wish *wish, int error)
 		return failed(name, "the buffer is dead: its device was closed or is gone; it has to be exported anew");
 	case -ERANGE:
 		barter_buffer_length(picture->dmabuf_fd, &length);
-		return failed(name, "a picture of %ux%u %s with these strides and offsets does not fit into its %" PRIu64 " bytes",
+		return failed(name, "a picture of %ux%u %s with these strides and offsets does not fit into its %" PRIu64 " bytes; a smaller one, or a longer buffer",
 			      picture->width, picture->height,
 			      format_name(picture->format), length);
 	case -EINVAL:

@@ -175,7 +175,7 @@ static int draw(const struct topo *topo, const char *path,
 	if (path) {
 		to = fopen(path, "we");
 		if (!to)
-			return failed(path, "cannot be written: %s",
+			return failed(path, "cannot be written: %s; name another file with -o",
 				      strerror(errno));
 	}
 	with(topo, to);
@@ -230,8 +230,7 @@ int run_topo(const struct command *command, int argc, char **argv)
 				   argv[options.at]);
 	ret = barter_topology_read(&topo.topology);
 	if (ret)
-		return failed("PCI devices", "cannot be read from sysfs: %s",
-			      strerror(-ret));
+		return failed_topology(ret);
 	status = filter_check(&topo, &importers);
 	if (!status)
 		status = filter_check(&topo, &exporters);

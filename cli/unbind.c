@@ -6,6 +6,7 @@
  */
 #include "binding.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static const struct barter_pci *find(const struct barter_topology *topology,
@@ -17,53 +18,42 @@ static const struct barter_pci *find(const struct barter_topology *topology,
 	       barter_topology_find(topology, &bdf);
 }
 
-/* Tell which driver the device has now. */
-static int report(const char *name, const struct earlier *earlier, int known)
+/* Has the device the driver now that it should have? */
+static int judge(const struct earlier *earlier, int known, struct bound *bound)
 {
-	struct barter_topology *now;
-	const struct barter_pci *pci;
-	const char *driver = NULL;
-	int status = EXIT_OK, ret;
-
-	ret = barter_topology_read(&now);
-	if (ret)
-		return failed(name, "cannot be read from sysfs: %s",
-			      strerror(-ret));
-	pci = find(now, name);
-	if (pci)
-		driver = barter_pci_driver(pci);
-	if (driver && !strcmp(driver, BARTER_DRIVER))
-		status = failed(name, "still bound to " BARTER_DRIVER
-				"; see the kernel log");
-	else if (known && earlier->driver[0] &&
-		 (!driver || strcmp(driver, earlier->driver)))
-		status = failed(name, "its earlier driver %s did not take it back (has %s now); is that driver loaded?",
-				earlier->driver, driver ? driver : "none");
-	else
-		printf("%s: %s%s\n", name, driver ? "given back to " :
-		       "has no driver now", driver ? driver : "");
-	barter_topology_free(now);
-	return status;
+	driver_now(bound->name, bound->driver, sizeof(bound->driver));
+	if (!strcmp(bound->driver, BARTER_DRIVER))
+		return failed(bound->name, "still bound to " BARTER_DRIVER
+			      "; see the kernel log: dmesg");
+	if (known && earlier->driver[0] &&
+	    strcmp(bound->driver, earlier->driver))
+		return failed(bound->name, "its earlier driver %s did not take it back (has %s now); load that driver: modprobe %s",
+			      earlier->driver,
+			      bound->driver[0] ? bound->driver : "none",
+			      earlier->driver);
+	return EXIT_OK;
 }
 
 static int unbind_device(const struct barter_topology *topology,
-			 const char *text)
+			 const char *text, struct bound *bound)
 {
 	const struct barter_pci *pci = find(topology, text);
+	const char *name, *driver;
 	struct earlier earlier;
-	const char *name;
 	char why[256];
 	int ret, known;
 
+	bound->name = text;
 	if (!pci)
 		return failed(text, "no such PCI device; see: barter list");
-	name = barter_pci_name(pci);
-	if (!barter_pci_driver(pci) ||
-	    strcmp(barter_pci_driver(pci), BARTER_DRIVER))
+	bound->name = name = barter_pci_name(pci);
+	driver = barter_pci_driver(pci);
+	snprintf(bound->driver, sizeof(bound->driver), "%s", driver ? driver : "");
+	snprintf(bound->had, sizeof(bound->had), "%s", bound->driver);
+	if (!driver || strcmp(driver, BARTER_DRIVER))
 		return failed(name, "is not bound to " BARTER_DRIVER
-			      " but to %s; nothing was changed",
-			      barter_pci_driver(pci) ? barter_pci_driver(pci) :
-			      "no driver");
+			      " but to %s; nothing was changed; see: barter list",
+			      driver ? driver : "no driver");
 	/* The kernel would make this program wait until that user is gone. */
 	if (device_in_use(pci, why, sizeof(why)))
 		return failed(name, "is in use: %s; end that program first",
@@ -72,30 +62,61 @@ static int unbind_device(const struct barter_topology *topology,
 	/* Not known: whichever driver the kernel finds for it. */
 	if (!known)
 		snprintf(earlier.driver, sizeof(earlier.driver), "?");
+	progress_begin(name, "is being taken from " BARTER_DRIVER, 0);
 	ret = earlier_restore(name, &earlier);
+	progress_end();
 	/*
 	 * A device that had a driver without an id of its own, or whose driver
 	 * is not loaded, makes the probe fail: the report says so.
 	 */
 	if (ret && ret != -ENODEV && ret != -EINVAL)
-		return failed(name, "cannot be given back: %s%s",
-			      strerror(-ret),
-			      ret == -EACCES ? "; run as root" : "");
-	ret = report(name, &earlier, known);
+		return failed(name, "cannot be given back: %s; %s", strerror(-ret),
+			      ret == -EACCES || ret == -EPERM ? "run as root" :
+			      "see the kernel log: dmesg");
+	ret = judge(&earlier, known, bound);
 	if (!ret)
 		earlier_forget(name);
 	return ret;
 }
 
+static int unbind_all(const struct barter_topology *topology, char **names,
+		      int count, int json)
+{
+	struct bound *bound = calloc((size_t)count, sizeof(*bound));
+	int i, status = EXIT_OK;
+
+	if (!bound)
+		return failed("unbind", "out of memory");
+	for (i = 0; i < count; i++) {
+		struct bound *one = &bound[i];
+
+		one->status = unbind_device(topology, names[i], one);
+		if (one->status) {
+			status = EXIT_FAILED;
+			snprintf(one->error, sizeof(one->error), "%.399s",
+				 failed_text());
+		} else if (!json) {
+			printf("%s: %s%s\n", one->name, one->driver[0] ?
+			       "given back to " : "has no driver now",
+			       one->driver);
+		}
+	}
+	if (json)
+		bound_json(bound, count);
+	free(bound);
+	return status;
+}
+
 int run_unbind(const struct command *command, int argc, char **argv)
 {
-	static const char *const names[] = { NULL };
+	static const char *const names[] = { "json", NULL };
 	struct options options = { command, names, argc, argv, 0, NULL };
 	struct barter_topology *topology;
-	int option, i, ret, status = EXIT_OK;
+	int option, i, ret, status, json = 0;
 	struct barter_bdf bdf;
 
-	option = option_next(&options);
+	while ((option = option_next(&options)) >= 0)
+		json = 1;
 	if (option != OPTION_END)
 		return option_exit(option);
 	if (options.at == argc)
@@ -106,11 +127,8 @@ int run_unbind(const struct command *command, int argc, char **argv)
 					   argv[i]);
 	ret = barter_topology_read(&topology);
 	if (ret)
-		return failed("PCI devices", "cannot be read from sysfs: %s",
-			      strerror(-ret));
-	for (i = options.at; i < argc; i++)
-		if (unbind_device(topology, argv[i]))
-			status = EXIT_FAILED;
+		return failed_topology(ret);
+	status = unbind_all(topology, argv + options.at, argc - options.at, json);
 	barter_topology_free(topology);
 	return status;
 }

@@ -41,18 +41,19 @@ int failed_broker(const char *path, int error)
 		return failed(path, "no broker listens there; run: barter vend, or: systemctl start barter-vend.socket");
 	case -EPIPE:
 	case -ECONNRESET:
-		return failed(path, "the broker has ended the connection");
+		return failed(path, "the broker has ended the connection; its log tells why");
 	case -EMLINK:
-		return failed(path, "this user has too many connections to the broker");
+		return failed(path, "this user has too many connections to the broker; end one of them first");
 	case -EPERM:
-		return failed(path, "only the broker's own user and root may ask for that");
+		return failed(path, "only the broker's own user and root may ask for that; run as one of them");
 	case -EPROTO:
 	case -EPROTONOSUPPORT:
 	case -EPROTOTYPE:
-		return failed(path, "who listens there does not speak the broker's protocol, version %d",
+		return failed(path, "who listens there does not speak the broker's protocol, version %d; name its socket with --socket",
 			      BARTER_VEND_VERSION);
 	default:
-		return failed(path, "%s", strerror(-error));
+		return failed(path, "%s%s", strerror(-error), error == -EACCES ?
+			      "; its owner says by the socket's mode who may use it" : "");
 	}
 }
 
@@ -71,7 +72,9 @@ static int get_listener(const char *path, int *listener, int *lock)
 		return failed("LISTEN_FDS", "expected one listening Unix socket of type SOCK_SEQPACKET");
 	ret = listen_at(path, listener, lock);
 	return !ret ? EXIT_OK :
-	       failed(path, "cannot listen there: %s", strerror(-ret));
+	       failed(path, "cannot listen there: %s; %s", strerror(-ret),
+		      ret == -EADDRINUSE ? "another broker does" :
+		      "make its folder, or name another with --socket");
 }
 
 static int serve(const struct vend_options *options)
@@ -107,23 +110,56 @@ static int serve(const struct vend_options *options)
 	return status;
 }
 
+/* A line of the answer to --check, and of what is wrong. */
+static void check_error(struct json *json, const char *offer, int line,
+			const char *text)
+{
+	if (!json->to)
+		return;
+	json_open(json, NULL, '{');
+	json_text(json, "offer", offer);
+	json_index(json, "line", line);
+	json_text(json, "text", text);
+	json_close(json, '}');
+}
+
 static int check(const struct vend_options *options)
 {
+	struct json json = { .to = options->json ? stdout : NULL };
 	char text[BARTER_VEND_TEXT_LENGTH];
-	struct policy *policy;
+	struct policy *policy = NULL;
 	const char *why;
 	int status = EXIT_OK;
 	uint32_t i;
 
-	if (policy_read(options->policy, &policy, text, sizeof(text)))
-		return failed("vend", "%s", text);
-	for (i = 0; i < policy->nr; i++)
-		if (vfio_backend.check(policy->offers[i], &why))
-			status = failed(options->policy, "%d: [%s]: %s",
-					policy->offers[i]->line,
-					policy->offers[i]->name, why);
-	if (!status)
+	if (json.to) {
+		json_open(&json, NULL, '{');
+		json_text(&json, "policy", options->policy);
+		json_open(&json, "errors", '[');
+	}
+	if (policy_read(options->policy, &policy, text, sizeof(text))) {
+		policy = NULL;
+		status = failed("vend", "%s", text);
+		check_error(&json, NULL, -1, text);
+	}
+	for (i = 0; policy && i < policy->nr; i++) {
+		const struct offer *offer = policy->offers[i];
+
+		if (!vfio_backend.check(offer, &why))
+			continue;
+		status = failed(options->policy, "%d: [%s]: %s", offer->line,
+				offer->name, why);
+		check_error(&json, offer->name, offer->line, why);
+	}
+	if (json.to) {
+		json_close(&json, ']');
+		json_number(&json, "offers", policy ? policy->nr : 0);
+		json_bool(&json, "right", !status);
+		json_close(&json, '}');
+		json_end(&json);
+	} else if (!status) {
 		printf("%s: %u offers\n", options->policy, policy->nr);
+	}
 	policy_free(policy);
 	return status;
 }
@@ -253,6 +289,7 @@ static int take_back(struct barter_broker *broker,
 	const struct timespec pause = { .tv_nsec = 20000000 };
 	struct barter_vend_status status;
 	char blocker[BARTER_VEND_BLOCKER_LENGTH] = "";
+	struct json json = { .to = stdout };
 	int ret;
 
 	ret = barter_broker_take_back(broker, lease, BARTER_VEND_NO_WAIT);
@@ -271,13 +308,22 @@ static int take_back(struct barter_broker *broker,
 	}
 	if (ret && ret != -ENOENT)
 		return failed_broker(options->socket, ret);
-	printf("%s: taken back\n", options->lease);
+	if (options->json) {
+		json_open(&json, NULL, '{');
+		json_number(&json, "lease", lease);
+		json_bool(&json, "taken_back", 1);
+		json_close(&json, '}');
+		json_end(&json);
+	} else {
+		printf("%s: taken back\n", options->lease);
+	}
 	return EXIT_OK;
 }
 
 static int reload(struct barter_broker *broker,
 		  const struct vend_options *options)
 {
+	struct json json = { .to = stdout };
 	struct barter_vend_text text;
 	int ret = barter_broker_reload(broker, &text);
 
@@ -286,7 +332,15 @@ static int reload(struct barter_broker *broker,
 	if (ret)
 		return failed("vend", "the policy stays as it was: %s",
 			      text.text);
-	printf("%s\n", text.text);
+	if (options->json) {
+		json_open(&json, NULL, '{');
+		json_bool(&json, "reloaded", 1);
+		json_text(&json, "text", text.text);
+		json_close(&json, '}');
+		json_end(&json);
+	} else {
+		printf("%s\n", text.text);
+	}
 	return EXIT_OK;
 }
 
@@ -352,8 +406,8 @@ int run_vend(const struct command *command, int argc, char **argv)
 	if (options.at < argc)
 		return wrong_usage(command, "\"%s\" is too much",
 				   argv[options.at]);
-	if (vend.json && vend.mode != OPTION_STATUS)
-		return wrong_usage(command, "--json goes with --status");
+	if (vend.json && (!vend.mode || vend.mode == OPTION_METRICS))
+		return wrong_usage(command, "--json goes with --check, --status, --take-back and --reload");
 	if (!vend.mode)
 		return serve(&vend);
 	return vend.mode == OPTION_CHECK ? check(&vend) : ask(command, &vend);

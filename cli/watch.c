@@ -17,8 +17,9 @@ static void change_text(const struct barter_change *change)
 	char reasons[160];
 
 	barter_reasons_format(change->reasons, reasons, sizeof(reasons));
-	printf("%s%s%s%s, generation %" PRIu64, barter_state_name(change->state),
-	       reasons[0] ? " (" : "", reasons, reasons[0] ? ")" : "",
+	printf("%s%s%s%s%s%s, generation %" PRIu64,
+	       colour_on(stdout, colour_of_state(change->state)),
+	       barter_state_name(change->state), colour_off(stdout), reasons[0] ? " (" : "", reasons, reasons[0] ? ")" : "",
 	       change->generation);
 	if (change->changes > 1)
 		printf(", %" PRIu64 " changes", change->changes);
@@ -28,19 +29,20 @@ static void change_text(const struct barter_change *change)
 /* One line: whoever reads a stream reads it by lines. */
 static void change_json(const struct barter_change *change)
 {
-	const char *comma = "";
+	struct json json = { .to = stdout, .one_line = 1 };
 	unsigned int bit;
 
-	printf("{\"generation\": %" PRIu64 ", \"changes\": %" PRIu64
-	       ", \"state\": \"%s\", \"reasons\": [", change->generation,
-	       change->changes, barter_state_name(change->state));
-	for (bit = 0; bit < 32; bit++) {
-		if (!(change->reasons & 1U << bit))
-			continue;
-		printf("%s\"%s\"", comma, barter_reason_name(1U << bit));
-		comma = ", ";
-	}
-	printf("]}\n");
+	json_open(&json, NULL, '{');
+	json_number(&json, "generation", change->generation);
+	json_number(&json, "changes", change->changes);
+	json_text(&json, "state", barter_state_name(change->state));
+	json_open(&json, "reasons", '[');
+	for (bit = 0; bit < 32; bit++)
+		if (change->reasons & 1U << bit)
+			json_text(&json, NULL, barter_reason_name(1U << bit));
+	json_close(&json, ']');
+	json_close(&json, '}');
+	json_end(&json);
 }
 
 static int change_print(const struct barter_change *change, int json)
@@ -116,7 +118,7 @@ int run_watch(const struct command *command, int argc, char **argv)
 	if (ret == -EBADF)
 		return failed(name, "is not open; pass the number of an fd that this process inherits, or PID:FD");
 	if (ret == -EINVAL)
-		return failed(name, "is no buffer of barter's, and cannot be watched");
+		return failed(name, "is no buffer of barter's, and cannot be watched; those come from: barter export, barter borrow");
 	/* As other questions to /dev/barter say it. */
 	if (ret)
 		return failed_control(name, ret == -EOPNOTSUPP ? -ENOTTY : ret);
