@@ -4,6 +4,7 @@
  *
  * Checks of barter doctor on one device: group, driver, node, routes.
  */
+#include "binding.h"
 #include "doctor.h"
 
 #include <stdlib.h>
@@ -32,6 +33,10 @@ static void check_lendable(struct doctor *doctor, const struct barter_pci *pci)
 		FINDING_SAY(finding, why, "only that driver lends");
 		FINDING_SAY(finding, remedy, "barter bind %s",
 			    barter_pci_name(pci));
+		if (bind_is_harmless(doctor->topology, pci)) {
+			finding->fix = FIX_BIND;
+			FINDING_SAY(finding, object, "%s", barter_pci_name(pci));
+		}
 		break;
 	case BARTER_LEND_SHARED:
 		FINDING_SAY(finding, why, "a group goes to VFIO as a whole: its devices can reach each other past the IOMMU");

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -88,6 +89,37 @@ static void check_iommu(struct doctor *doctor)
 	iommu_remedy(finding);
 }
 
+static void load_module(struct finding *finding, const char *name)
+{
+	FINDING_SAY(finding, remedy, "modprobe %s", name);
+	FINDING_SAY(finding, object, "%s", name);
+	finding->fix = FIX_MODULE;
+}
+
+/* The kernel has it, so that only the name in /dev is missing. */
+static void make_node(struct finding *finding, const char *node)
+{
+	FINDING_SAY(finding, remedy, "barter doctor --fix makes it; for good: mount devtmpfs on /dev");
+	FINDING_SAY(finding, object, "%s", node);
+	finding->fix = FIX_NODE;
+}
+
+/* As root: may nobody else open it? That may be meant, so it is only said. */
+static void check_mode(struct finding *finding, const char *node)
+{
+	const char *root = getenv("BARTER_DEV");
+	struct stat status;
+	char path[300];
+
+	snprintf(path, sizeof(path), "%.200s/%s", root && *root ? root : "/dev", node);
+	if (geteuid() || stat(path, &status) || (status.st_mode & 0006) == 0006)
+		return;
+	finding->level = LEVEL_NOTE;
+	FINDING_SAY(finding, what, "can be opened, but not by everybody (mode 0%o)",
+		    (unsigned int)status.st_mode & 0777);
+	FINDING_SAY(finding, remedy, "unless that is meant: chmod 0666 %s", path);
+}
+
 static void check_module(struct doctor *doctor, const char *name,
 			 const char *folder, const char *why)
 {
@@ -103,7 +135,7 @@ static void check_module(struct doctor *doctor, const char *name,
 	finding->level = LEVEL_MISSING;
 	FINDING_SAY(finding, what, "module is not loaded");
 	FINDING_SAY(finding, why, "%s", why);
-	FINDING_SAY(finding, remedy, "modprobe %s", name);
+	load_module(finding, name);
 }
 
 /* The IOMMU's user interface: type 1, or iommufd on kernels with both. */
@@ -171,16 +203,17 @@ static void check_control(struct doctor *doctor)
 	doctor->control = ret ? ret : control;
 	if (!ret) {
 		FINDING_SAY(finding, what, "can be opened");
+		check_mode(finding, "barter");
 		return;
 	}
 	finding->level = LEVEL_MISSING;
 	FINDING_SAY(finding, why, "it answers what a buffer is, and which routes there are");
 	if (ret == -ENOENT && !sysfs_has("module/barter")) {
 		FINDING_SAY(finding, what, "is not there, since barter.ko is not loaded");
-		FINDING_SAY(finding, remedy, "modprobe barter-vfio-pci");
+		load_module(finding, BARTER_DRIVER);
 	} else if (ret == -ENOENT) {
 		FINDING_SAY(finding, what, "is not there although barter.ko is loaded");
-		FINDING_SAY(finding, remedy, "mount devtmpfs on /dev, or make the node as /sys/class/misc/barter/dev says");
+		make_node(finding, "barter");
 	} else if (ret == -EACCES || ret == -EPERM) {
 		FINDING_SAY(finding, what, "no permission to open it");
 		FINDING_SAY(finding, remedy, "chmod 0666 /dev/barter; for good: a udev rule KERNEL==\"barter\", MODE=\"0666\"");
@@ -199,13 +232,17 @@ static void check_vfio_node(struct doctor *doctor)
 
 	if (!ret) {
 		FINDING_SAY(finding, what, "can be opened");
+		check_mode(finding, "vfio/vfio");
 		return;
 	}
 	finding->level = LEVEL_MISSING;
 	FINDING_SAY(finding, why, "devices are opened through it");
 	if (ret == -ENOENT) {
 		FINDING_SAY(finding, what, "is not there");
-		FINDING_SAY(finding, remedy, "modprobe vfio");
+		if (sysfs_has("class/misc/vfio/dev"))
+			make_node(finding, "vfio/vfio");
+		else
+			load_module(finding, "vfio");
 	} else {
 		FINDING_SAY(finding, what, "cannot be opened: %s",
 			    strerror(-ret));

@@ -22,14 +22,19 @@ const struct command commands[] = {
 	}, {
 		.group = "The machine",
 		.name = "doctor",
-		.arguments = "[--json] [BDF...]",
+		.arguments = "[--fix [--dry-run]] [--json] [BDF...]",
 		.summary = "what this machine lacks for lending, and the remedy",
 		.help =
 "Checks kernel, IOMMU, modules, /dev nodes, IOMMU groups and routes. Without\n"
 "BDF the routes are those of devices bound to barter-vfio-pci, or of those\n"
 "that could be. Routes are only shown to root.\n"
 "Exit status 1 means that something needed is missing.\n\n"
-"  --json  for programs\n",
+"  --fix      as root, do what takes nothing from anybody and gives nobody a\n"
+"             right: load modules, make the nodes /dev/barter and\n"
+"             /dev/vfio/vfio, bind a device that is named and has no driver.\n"
+"             Looks again then, and prints the rest as commands\n"
+"  --dry-run  with --fix: only say what it would do\n"
+"  --json     for programs\n",
 		.run = run_doctor,
 	}, {
 		.group = "The machine",

@@ -11,6 +11,12 @@
 #include <string.h>
 #include <unistd.h>
 
+enum { OPTION_FIX, OPTION_DRY_RUN, OPTION_JSON };
+
+struct mode {
+	int fix, dry_run, json;
+};
+
 static const char *const level_words[] = {
 	[LEVEL_OK] = "ok",
 	[LEVEL_NOTE] = "note",
@@ -78,12 +84,53 @@ static void doctor_json(const struct doctor *doctor)
 		json_close(&json, '}');
 	}
 	json_close(&json, ']');
+	json_open(&json, "fixes", '[');
+	for (i = 0; i < doctor->nr_fixed; i++) {
+		const struct fixed *fixed = &doctor->fixed[i];
+
+		json_open(&json, NULL, '{');
+		json_text(&json, "command", fixed->command);
+		json_bool(&json, "done", fixed->done);
+		json_text(&json, "error", fixed->error[0] ? fixed->error : NULL);
+		json_close(&json, '}');
+	}
+	json_close(&json, ']');
 	json_close(&json, '}');
 	json_end(&json);
 }
 
-static void doctor_text(const struct doctor *doctor)
+/* What --fix did, and what it leaves to a person. */
+static void fixes_text(const struct doctor *doctor, const struct mode *mode)
 {
+	int i, left = 0;
+
+	for (i = 0; i < doctor->nr_fixed; i++) {
+		const struct fixed *fixed = &doctor->fixed[i];
+
+		printf("%s: %s%s%s\n", mode->dry_run ? "would do" : fixed->done ?
+		       "done" : "failed", fixed->command,
+		       fixed->error[0] ? ": " : "", fixed->error);
+	}
+	if (!doctor->nr_fixed)
+		puts("nothing that --fix does by itself");
+	for (i = 0; i < doctor->count; i++) {
+		const struct finding *finding = &doctor->findings[i];
+
+		if (finding->level < LEVEL_WARN || finding->fix || !finding->remedy[0])
+			continue;
+		if (!left++)
+			puts("left to you, as it gives or takes something:");
+		printf("  %s: %s\n", finding->subject, finding->remedy);
+	}
+}
+
+static void doctor_text(const struct doctor *doctor, const struct mode *mode)
+{
+	static const enum colour colours[] = {
+		[LEVEL_OK] = COLOUR_GOOD,
+		[LEVEL_WARN] = COLOUR_WARN,
+		[LEVEL_MISSING] = COLOUR_BAD,
+	};
 	int i, missing = count_of(doctor, LEVEL_MISSING);
 	int warnings = count_of(doctor, LEVEL_WARN);
 	const char *pad = "                                ";
@@ -91,8 +138,12 @@ static void doctor_text(const struct doctor *doctor)
 	for (i = 0; i < doctor->count; i++) {
 		const struct finding *finding = &doctor->findings[i];
 
-		printf("%-8s %-22s %s\n", finding->level == LEVEL_MISSING ?
+		/* Notes are as they are. */
+		printf("%s%-8s%s %-22s %s\n", finding->level == LEVEL_NOTE ? "" :
+		       colour_on(stdout, colours[finding->level]),
+		       finding->level == LEVEL_MISSING ?
 		       "MISSING" : level_words[finding->level],
+		       finding->level == LEVEL_NOTE ? "" : colour_off(stdout),
 		       finding->subject, finding->what);
 		if (finding->why[0])
 			printf("%swhy: %s\n", pad, finding->why);
@@ -107,6 +158,8 @@ static void doctor_text(const struct doctor *doctor)
 	if (warnings)
 		printf(", %d warning%s", warnings, warnings == 1 ? "" : "s");
 	putchar('\n');
+	if (mode->fix)
+		fixes_text(doctor, mode);
 }
 
 /* Devices that lend; if there is none, those that could. */
@@ -133,7 +186,7 @@ static void check_all_routes(struct doctor *doctor)
 	}
 }
 
-static int examine(struct doctor *doctor, char **names, int count, int json)
+static int examine(struct doctor *doctor, char **names, int count)
 {
 	const struct barter_pci *pci;
 	struct barter_bdf bdf;
@@ -153,37 +206,83 @@ static int examine(struct doctor *doctor, char **names, int count, int json)
 	check_limits(doctor);
 	if (doctor->out_of_memory)
 		return failed("doctor", "out of memory");
-	if (json)
-		doctor_json(doctor);
-	else
-		doctor_text(doctor);
-	return count_of(doctor, LEVEL_MISSING) ? EXIT_FAILED : EXIT_OK;
+	return EXIT_OK;
+}
+
+/* Begin anew, but for what was fixed. */
+static void forget(struct doctor *doctor)
+{
+	if (doctor->control >= 0)
+		close(doctor->control);
+	doctor->control = -ENOENT;
+	free(doctor->findings);
+	doctor->findings = NULL;
+	doctor->count = doctor->room = 0;
+	barter_topology_free(doctor->topology);
+	doctor->topology = NULL;
+}
+
+static int look(struct doctor *doctor, char **names, int count)
+{
+	int ret;
+
+	forget(doctor);
+	ret = barter_topology_read(&doctor->topology);
+	if (ret)
+		return failed_topology(ret);
+	return examine(doctor, names, count);
+}
+
+/* One fix may show what else is missing: a module first, then its node. */
+static int look_and_fix(struct doctor *doctor, const struct mode *mode,
+			char **names, int count)
+{
+	int status = look(doctor, names, count);
+
+	if (!mode->fix || status)
+		return status;
+	while (fix_findings(doctor, mode->dry_run)) {
+		status = look(doctor, names, count);
+		if (status)
+			return status;
+	}
+	return EXIT_OK;
 }
 
 int run_doctor(const struct command *command, int argc, char **argv)
 {
-	static const char *const names[] = { "json", NULL };
+	static const char *const names[] = {
+		[OPTION_FIX] = "fix",
+		[OPTION_DRY_RUN] = "dry-run",
+		[OPTION_JSON] = "json",
+		NULL
+	};
 	struct options options = { command, names, argc, argv, 0, NULL };
 	struct doctor doctor = { .control = -ENOENT };
-	int option, i, ret, status, json = 0;
+	struct mode mode = { .fix = 0 };
 	struct barter_bdf bdf;
+	int option, i, status;
 
 	while ((option = option_next(&options)) >= 0)
-		json = 1;
+		*(option == OPTION_FIX ? &mode.fix : option == OPTION_DRY_RUN ?
+		  &mode.dry_run : &mode.json) = 1;
 	if (option != OPTION_END)
 		return option_exit(option);
+	if (mode.dry_run && !mode.fix)
+		return wrong_usage(command, "--dry-run goes with --fix");
 	for (i = options.at; i < argc; i++)
 		if (barter_bdf_parse(argv[i], &bdf))
 			return wrong_usage(command, "\"%s\" is no PCI address",
 					   argv[i]);
-	ret = barter_topology_read(&doctor.topology);
-	if (ret)
-		return failed("PCI devices", "cannot be read from sysfs: %s",
-			      strerror(-ret));
-	status = examine(&doctor, argv + options.at, argc - options.at, json);
-	if (doctor.control >= 0)
-		close(doctor.control);
-	free(doctor.findings);
-	barter_topology_free(doctor.topology);
+	status = look_and_fix(&doctor, &mode, argv + options.at,
+			      argc - options.at);
+	if (!status) {
+		if (mode.json)
+			doctor_json(&doctor);
+		else
+			doctor_text(&doctor, &mode);
+		status = count_of(&doctor, LEVEL_MISSING) ? EXIT_FAILED : EXIT_OK;
+	}
+	forget(&doctor);
 	return status;
 }

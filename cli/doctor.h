@@ -16,15 +16,37 @@ enum level {
 	LEVEL_MISSING,	/* lending or P2P does not work: exit status 1 */
 };
 
+/* What --fix does by itself: nothing that takes or gives away anything. */
+enum fix {
+	FIX_NONE,	/* the remedy is for a person */
+	FIX_MODULE,	/* load a module */
+	FIX_NODE,	/* make a node in /dev that the kernel has */
+	FIX_BIND,	/* bind a device that was named and has no driver */
+};
+
 struct finding {
 	enum level level;
+	enum fix fix;
+	char object[40];	/* of fix: module, node below /dev, device */
 	char subject[40];
 	char what[400];		/* is the case */
 	char why[320];		/* that matters; may be empty */
 	char remedy[400];	/* exact; may be empty */
 };
 
+/* What --fix has done, or would do. */
+struct fixed {
+	char command[80];
+	int done;
+	char error[300];	/* empty: none, or not tried */
+};
+
+#define FIXES 32
+
 struct doctor {
+	struct fixed fixed[FIXES];
+	int nr_fixed;
+
 	struct barter_topology *topology;
 	struct finding *findings;
 	int count;
@@ -43,5 +65,11 @@ void check_machine(struct doctor *doctor);
 void check_device(struct doctor *doctor, const struct barter_pci *pci);
 void check_routes(struct doctor *doctor, const struct barter_pci *exporter);
 void check_limits(struct doctor *doctor);
+
+/*
+ * Do what the findings have for --fix and was not tried yet, or only list it. Returns how
+ * many were done.
+ */
+int fix_findings(struct doctor *doctor, int dry_run);
 
 #endif /* BARTER_DOCTOR_H */

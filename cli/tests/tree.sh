@@ -91,4 +91,5 @@ tree_base() {
 	: > "$TREE/dev/barter"
 	: > "$TREE/dev/vfio/vfio"
 	: > "$TREE/dev/vfio/2"
+	chmod 666 "$TREE/dev/barter" "$TREE/dev/vfio/vfio"
 }

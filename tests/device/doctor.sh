@@ -100,6 +100,78 @@ nomodules)
 	check '/dev/barter is missing' says '^MISSING */dev/barter'
 	check 'exit status 1' exits 1
 	;;
+fix)
+	# Each thing missing in turn; modules last, as the suites' own go with them.
+	barter doctor --fix >/tmp/said 2>&1
+	check 'fix: nothing to do' says 'nothing that --fix does by itself'
+	rm /dev/barter
+	doctor --fix --dry-run
+	check 'a node that is missing' says 'would do: mknod -m 0666 /dev/barter'
+	check 'exit status 1: it is missing still' exits 1
+	check '--dry-run makes nothing' [ ! -e /dev/barter ]
+	doctor --fix
+	check 'is made' says 'done: mknod -m 0666 /dev/barter'
+	check 'as the kernel has it' [ "$(stat -c '%F %a' /dev/barter)" = 'character special file 666' ]
+	check 'and works' says '^ok */dev/barter'
+	check 'exit status 0' exits 0
+	rm /dev/vfio/vfio
+	doctor --fix
+	check "VFIO's node" says 'done: mknod -m 0666 /dev/vfio/vfio'
+	check 'works too' says '^ok */dev/vfio/vfio'
+	chmod 600 /dev/barter
+	doctor --fix
+	check 'rights are not given' [ "$(stat -c %a /dev/barter)" = 600 ]
+	check 'but told of' says 'not by everybody (mode 0600)'
+	su -s /bin/sh nobody -c 'barter doctor --fix' >/tmp/said 2>&1
+	check 'as somebody else: what root has to do' says '/dev/barter: chmod 0666 /dev/barter'
+	chmod 666 /dev/barter
+
+	# A device: bound if it has no driver, left if it has one.
+	doctor --fix
+	check 'a device that nobody named' silent "barter bind $VM_VRAM0$"
+	doctor --fix --dry-run "$VM_VRAM0"
+	check 'one that is named and has no driver' says "would do: barter bind $VM_VRAM0"
+	su -s /bin/sh nobody -c "barter doctor --fix $VM_VRAM0" >/tmp/said 2>&1
+	check 'as somebody else it fails' says "^failed: barter bind $VM_VRAM0: .*run as root"
+	doctor --fix "$VM_VRAM0"
+	check 'as root it is bound' says "done: barter bind $VM_VRAM0"
+	check 'and lacks nothing' exits 0
+	doctor --fix "$VM_VRAM0"
+	check 'once more: nothing to do' says 'nothing that --fix does by itself'
+	barter unbind "$VM_VRAM0" >/tmp/said 2>&1
+	driver=$(basename "$(readlink "/sys/bus/pci/devices/$VM_EDU/driver")")
+	doctor --fix "$VM_EDU"
+	check 'one with a driver is left to you' says "^  $VM_EDU: barter bind $VM_EDU"
+	check 'and keeps it' [ "$(basename "$(readlink "/sys/bus/pci/devices/$VM_EDU/driver")")" = "$driver" ]
+
+	# Modules, all that hang on barter.ko.
+	for round in 1 2 3 4; do
+		lsmod | awk '/^barter/ { print $1 }' | xargs -r -n 1 rmmod 2>/dev/null
+	done
+	check 'barter.ko is away' [ ! -e /sys/module/barter ]
+	doctor --fix --dry-run
+	check 'what it would load' says 'would do: modprobe barter-vfio-pci'
+	check '--dry-run loads nothing' [ ! -e /sys/module/barter ]
+	su -s /bin/sh nobody -c 'barter doctor --fix' >/tmp/said 2>&1
+	check 'as somebody else it fails, with the reason' says '^failed: modprobe barter: .*; run as root'
+	doctor --fix
+	check 'as root it is loaded' says 'done: modprobe barter-vfio-pci'
+	check 'once' [ "$(grep -c 'modprobe barter-vfio-pci' /tmp/said)" = 1 ]
+	check 'nothing is missing' says 'nothing is missing'
+	check 'exit status 0 then' exits 0
+	rmmod vfio_iommu_type1
+	doctor --fix
+	check 'type 1' says 'done: modprobe vfio_iommu_type1'
+	check 'is there again' [ -e /sys/module/vfio_iommu_type1 ]
+	mv "/lib/modules/$(uname -r)" /lib/away
+	rmmod barter-vfio-pci
+	doctor --fix
+	check 'a module that is not installed' says '^failed: modprobe barter-vfio-pci: .*is it installed'
+	check 'is missing still' exits 1
+	mv /lib/away "/lib/modules/$(uname -r)"
+	doctor --fix
+	check 'until it is' exits 0
+	;;
 *)
 	echo "Bail out! no expectations for machine '$machine'"
 	exit 1
