@@ -127,6 +127,7 @@ int run_unbind(const struct command *command, int argc, char **argv);
 int run_export(const struct command *command, int argc, char **argv);
 int run_info(const struct command *command, int argc, char **argv);
 int run_watch(const struct command *command, int argc, char **argv);
+int run_top(const struct command *command, int argc, char **argv);
 int run_topo(const struct command *command, int argc, char **argv);
 int run_peek(const struct command *command, int argc, char **argv);
 int run_poke(const struct command *command, int argc, char **argv);

@@ -126,6 +126,26 @@ const struct command commands[] = {
 		.run = run_watch,
 	}, {
 		.group = "Buffers",
+		.name = "top",
+		.arguments = "[-d SECONDS] [-n COUNT] [--sort KEY] [--importers] [--json]",
+		.summary = "all buffers live: state, users, faults, revokes",
+		.help =
+"Reads debugfs (/sys/kernel/debug/barter), which takes root. Goes on until q or\n"
+"^C; into a file or a pipe it writes plain text, one table after the other.\n"
+"HELD BY are processes with an fd of the buffer, as PID:FD for \"barter info\";\n"
+"/s are page faults in a second; GEN counts changes of state: a revoke is two,\n"
+"the restore one more.\n\n"
+"  -d SECONDS   between two looks, 0.1 to 3600; default: 2\n"
+"  -n COUNT     so many looks, then end\n"
+"  --sort KEY   id (the default), device, length, state, mmaps, faults, rate or\n"
+"               changes; the largest or the worst first\n"
+"  --importers  who is attached, and by which interconnect\n"
+"  --json       for programs: one object for each look, one on each line\n\n"
+"Keys: q ends, s sorts by the next key, i shows and hides importers, any other\n"
+"looks at once.\n",
+		.run = run_top,
+	}, {
+		.group = "Buffers",
 		.name = "peek",
 		.arguments = "[--width N] [--raw] [--json] "
 			     "{BDF BAR | --fd FD} OFFSET [LENGTH]",
