@@ -87,7 +87,18 @@ wrong vend --take-back
 wrong vend --take-back x
 wrong vend --take-back 0
 wrong vend --json
-wrong vend --reload --json
+wrong vend --metrics --json
+wrong doctor --dry-run
+wrong unbind --nonsense 01:00.0
+wrong top extra
+wrong top -n
+wrong top -n 0
+wrong top -n x
+wrong top -d 0
+wrong top -d 1h
+wrong top -d 99999
+wrong top -d nan
+wrong top --sort nonsense
 wrong borrow
 wrong borrow a b
 wrong borrow a --
@@ -101,12 +112,21 @@ ok "--version names META's version" run 0 --version
 ok "--version says $(sed -n 's/^VERSION=//p' "$root/META")" \
 	out_has "barter $(sed -n 's/^VERSION=//p' "$root/META")"
 ok "help" run 0 help
-for command in list doctor bind unbind export info watch topo peek poke scanout vend borrow; do
+# The whole of it on one screen, with a line for the prompt.
+fits() {
+	awk -v rows="$1" 'length > 80 { bad = 1 } END { exit bad || NR > rows }' "$work/out"
+}
+all_commands=$("$barter" help | sed -n 's/^  \([a-z]\{2,\}\) .*/\1/p')
+ok "help has all commands" [ "$(wc -w <<<"$all_commands")" = 14 ]
+ok "help fits a screen of 24 x 80" fits 23
+for command in bind borrow doctor export info list peek poke scanout top topo unbind vend watch; do
 	ok "help names $command" out_has "  $command"
 done
-for command in list doctor bind unbind export info watch topo peek poke scanout vend borrow; do
+for command in $all_commands; do
 	ok "help $command" run 0 help "$command"
 	ok "help $command shows its usage" out_has "usage: barter $command"
+	ok "help $command is 80 columns wide" fits 60
+	ok "help $command tells of --json" out_has "--json"
 	ok "$command --help is the same" run 0 "$command" --help
 	ok "$command --help shows its usage" out_has "usage: barter $command"
 done
