@@ -2,7 +2,11 @@
 # bash completion of barter. Commands and options come from "barter help", so that
 # there is no second list of them.
 
-# Addresses of the PCI devices, and open dma-bufs as PID:FD.
+# Addresses of the PCI devices (of those that lend), and open dma-bufs as PID:FD.
+_barter_lenders() {
+	command ls "${BARTER_SYSFS:-/sys}/bus/pci/drivers/barter-vfio-pci" 2>/dev/null |
+		grep -x '[0-9a-f]*:[0-9a-f]*:[0-9a-f]*\.[0-7]'
+}
 _barter_devices() { command ls "${BARTER_SYSFS:-/sys}/bus/pci/devices" 2>/dev/null; }
 _barter_buffers() {
 	local link
@@ -28,7 +32,7 @@ _barter() {
 	fi
 	command=${words[1]}
 	if [ "$command" = help ]; then
-		offer "$(barter help 2>/dev/null | sed -n 's/^  \([a-z]\{2,\}\) .*/\1/p')"
+		offer "$(barter help 2>/dev/null | sed -n 's/^  \([a-z]\{2,\}\) .*/\1/p') --json"
 		return
 	fi
 	# What comes after "--" is a command of its own.
@@ -45,16 +49,22 @@ _barter() {
 	--attribute) offer 'uc wc'; return ;;
 	--format) offer 'XRGB8888 RGB565 NV12'; return ;;
 	--width) offer '1 2 4 8'; return ;;
+	--sort) offer 'id device length state mmaps faults rate changes'; return ;;
 	--policy|--socket|-o) _filedir; return ;;
-	--set|--fd|--size|--stride|--offset|--name|--seconds|--take-back) return ;;
+	--take-back) offer "$(barter vend --status 2>/dev/null | awk '$1 ~ /^[0-9]+$/ { print $1 }')"; return ;;
+	# Of this shell, for the command to inherit.
+	--set|--fd) offer "$(_barter_buffers | sed -n "s/^$$://p")"; return ;;
+	--size|--stride|--offset|--name|--seconds|-d|-n) return ;;
 	esac
 	if [[ $cur == -* ]]; then
 		options=$(grep -oE -- '(^|[[ |])--?[a-z][a-z-]*' <<<"${help%%$'\n\n'*}" | tr -d '[| ')
 		offer "$options --help"
 		return
 	fi
-	word=${help%%$'\n'*}
-	case $word in
+	word=${help%%$'\n\n'*}
+	word=${word//$'\n'/ }
+	case "$command $word" in
+	unbind*) offer "$(_barter_lenders)" ;;
 	*PID:FD*) offer "$(_barter_buffers)" ;;
 	*'{NAME '*) offer "$(barter borrow --list 2>/dev/null | awk '/ BAR / { print $1 }')" ;;
 	*'BDF...'*|*'[BDF...]'*) offer "$(_barter_devices)" ;;
