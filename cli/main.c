@@ -14,7 +14,7 @@ static void help_all(FILE *to)
 	const struct command *command;
 	const char *group = "";
 
-	fputs("usage: barter COMMAND [ARGUMENTS] | help [COMMAND | --json] | --version\n"
+	fputs("usage: barter COMMAND [ARGUMENTS]; barter help [COMMAND]; barter --version\n"
 	      "Lend a PCI device's memory as dma-bufs, and take it back.\n\n", to);
 	for (command = commands; command->name; command++) {
 		if (strcmp(group, command->group))

@@ -16,7 +16,7 @@ refused() {
 	exits 1 "$what" "$@"
 	line=$(grep '^barter: ' /tmp/said)
 	case $line in
-	"barter: "$thing": "*"$reason"*"$remedy"*) result 0 "$what: thing, reason, remedy" ;;
+	barter:\ $thing:\ *"$reason"*"$remedy"*) result 0 "$what: thing, reason, remedy" ;;
 	*) result 1 "$what: thing '$thing', reason '$reason', remedy '$remedy'" ;;
 	esac
 }
