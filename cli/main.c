@@ -15,7 +15,7 @@ static void help_all(FILE *to)
 	const char *group = "";
 
 	fputs("usage: barter COMMAND [ARGUMENTS]; barter help [COMMAND]; barter --version\n"
-	      "Lend a PCI device's memory as dma-bufs, and take it back.\n\n", to);
+	      "Lend a PCI device's memory as dma-bufs, and take it back.\n", to);
 	for (command = commands; command->name; command++) {
 		if (strcmp(group, command->group))
 			fprintf(to, "%s:\n", command->group);
