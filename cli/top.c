@@ -200,11 +200,14 @@ static int run(struct top *top)
 		return failed("top", "%s", strerror(errno));
 	/* Before the screen is another one: an error stays to be read. */
 	status = look_again(top);
-	if (!status && !top->json && isatty(STDOUT_FILENO) && isatty(STDIN_FILENO))
+	if (!status && !top->json && top->count != 1 && isatty(STDOUT_FILENO) &&
+	    isatty(STDIN_FILENO))
 		top->screen = !terminal_begin();
 	if (!status)
 		status = go_on(top);
 	terminal_end();
+	if (!status && top->screen && top->count)
+		top_text(&top->look, top->importers, top->sort, stdout);
 	if (status && top->screen) {
 		/* What was said of it is gone with the screen. */
 		snprintf(why, sizeof(why), "%.299s", failed_text());

@@ -45,9 +45,9 @@ static int dma(int fd)
 		if (page) {
 			(void)*page;
 			munmap((void *)page, 4096);
-		} else {
-			usleep(20000);
 		}
+		/* Others want the emulated CPUs too. */
+		usleep(50000);
 	}
 }
 
