@@ -218,8 +218,8 @@ union barter_slot;
 /**
  * struct barter_lend - what is to be lent; begins zeroed
  * @bar: BAR index, 0 to 5
- * @ranges: pieces of the BAR, in the buffer's order; copied, unless they come from
- *	barter_lend_copy()
+ * @ranges: pieces of the BAR, in the buffer's order; copied before they are looked at,
+ *	unless they come from barter_lend_copy()
  * @nr: number of @ranges, 1 to BARTER_MAX_RANGES
  * @open_flags: O_CLOEXEC and an access mode; O_RDONLY with BARTER_EXPORT_READ_ONLY
  * @flags: BARTER_EXPORT_*

@@ -428,7 +428,8 @@ int barter_buf_publish(struct barter_buf *buf, struct barter_buf *parent)
 /**
  * barter_export_fd - lend ranges of a BAR as a dma-buf
  * @exp: the exporter, open
- * @lend: what, and how; ranges of barter_lend_copy() are used up
+ * @lend: what, and how; several ranges of barter_lend_copy() are used up, and cannot be
+ *	lent by a second call
  *
  * The buffer is born revoked if a reason is in force. Memory is charged to the
  * caller's memory cgroup. Context: a system call of the user who gets the fd; no

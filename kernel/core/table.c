@@ -75,7 +75,10 @@ int barter_table_take(struct barter_ranges *r, union barter_slot **table,
 	if (r->nr == 1)
 		small = &r->one;
 	else if (nr > BARTER_TABLE_SMALL && r->nr <= nr / 2)
-		small = barter_table_alloc(r->nr);
+		/* Nobody's memory is to be reclaimed for it: it can do without. */
+		small = kvmalloc_array(r->nr, sizeof(*small),
+				       GFP_KERNEL_ACCOUNT | __GFP_NORETRY |
+				       __GFP_NOWARN);
 	if (small) {
 		memcpy(small, *table, r->nr * sizeof(*small));
 		r->runs = small;
@@ -100,13 +103,15 @@ void barter_table_free(const struct barter_ranges *r)
  * @lend: zeroed; @lend->ranges and @lend->nr are set
  * @from: the ranges: struct barter_range, or struct vfio_region_dma_range, which is
  *	laid out alike
- * @nr: how many, 1 to BARTER_MAX_RANGES
+ * @nr: how many; may be what the user says
  *
- * barter_export_fd() then needs no copy of them. barter_lend_cleanup() has to follow,
+ * barter_export_fd() then needs no copy of them, and uses them up, also where it fails
+ * after a look at them: @lend->nr is 0 then. barter_lend_cleanup() has to follow,
  * after it or instead of it. Context: a system call of the user whose ranges they are.
  *
- * Return: the ranges, which the driver may change meanwhile; or an ERR_PTR: -EFAULT,
- * -ENOMEM, with which there is nothing to clean up.
+ * Return: the ranges, which the driver may change until then; or an ERR_PTR: -EINVAL:
+ * @nr is 0; -E2BIG: it is more than BARTER_MAX_RANGES; -EFAULT; -ENOMEM. With an error
+ * there is nothing to clean up.
  */
 struct barter_range *barter_lend_copy(struct barter_lend *lend,
 				      const void __user *from, u32 nr)
@@ -115,8 +120,10 @@ struct barter_range *barter_lend_copy(struct barter_lend *lend,
 
 	static_assert(sizeof(*table) == sizeof(struct barter_range));
 
-	if (WARN_ON_ONCE(!nr || nr > BARTER_MAX_RANGES))
+	if (!nr)
 		return ERR_PTR(-EINVAL);
+	if (nr > BARTER_MAX_RANGES)
+		return ERR_PTR(-E2BIG);
 	table = barter_table_copy((union barter_slot *)&lend->one, from, nr);
 	if (IS_ERR(table))
 		return ERR_CAST(table);
@@ -142,7 +149,7 @@ BARTER_EXPORT(barter_lend_cleanup);
 /**
  * barter_lend_take - judge what is to be lent
  * @r: to be filled, for barter_table_free()
- * @lend: what and how; the table of barter_lend_copy() is taken over, other ranges are
+ * @lend: what and how; the table of barter_lend_copy() is used up, other ranges are
  *	copied
  * @bar_length: bytes in the BAR
  *
@@ -163,8 +170,14 @@ int barter_lend_take(struct barter_ranges *r, struct barter_lend *lend,
 		table = &one;
 		return barter_table_take(r, &table, 1, bar_length);
 	}
-	if (lend->table && lend->ranges == &lend->table->range)
-		return barter_table_take(r, &lend->table, lend->nr, bar_length);
+	if (lend->table && lend->ranges == &lend->table->range) {
+		ret = barter_table_take(r, &lend->table, lend->nr, bar_length);
+		/* Whatever is left there is not what the user asked for. */
+		barter_lend_cleanup(lend);
+		lend->ranges = NULL;
+		lend->nr = 0;
+		return ret;
+	}
 
 	table = barter_table_alloc(lend->nr);
 	if (!table)

@@ -6,7 +6,6 @@
  */
 #include <linux/barter_feature.h>
 #include <linux/pci.h>
-#include <linux/slab.h>
 #include <linux/uaccess.h>
 
 #include "barter_vfio.h"

@@ -395,6 +395,22 @@ static void many_ranges(void)
 	end();
 }
 
+/* Once lent, or refused, the copy holds runs: taken for ranges they are another memory. */
+static void copied_ranges_are_lent_once(void)
+{
+	const struct barter_range want[] = {
+		{ 8 * MIB, 3 * PAGE }, { PAGE, PAGE }, { 2 * MIB, MIB },
+	};
+
+	if (!sides(typed_lender(), "p", "p"))
+		return;
+	is_errno(exporter_lend_again(e, 2, want, 3), EINVAL, "not a second time");
+	is_errno(exporter_lend_again(e, 2, want, 0), EINVAL, "none");
+	is_errno(exporter_lend_again(e, 2, want, BARTER_MAX_RANGES + 1), E2BIG,
+		 "too many");
+	end();
+}
+
 /* ---- how long ---- */
 
 static int revoke_child(void *unused)
@@ -459,6 +475,7 @@ int main(void)
 	CASE(ranges_and_the_share);
 	CASE(far_ranges);
 	CASE(many_ranges);
+	CASE(copied_ranges_are_lent_once);
 	CASE(a_revoke_waits_for_the_unmap);
 	CASE(an_inline_unmap_is_not_waited_for);
 	return tap_done();

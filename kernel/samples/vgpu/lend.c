@@ -6,7 +6,6 @@
  * the numbers and in the layout of barter-vfio-pci (<linux/barter.h>).
  */
 #include <linux/barter_feature.h>
-#include <linux/slab.h>
 #include <linux/uaccess.h>
 
 #include "vedu.h"

@@ -179,6 +179,31 @@ static int lend_export(struct lend *lend, void __user *arg)
 	return fd;
 }
 
+static int lend_export_again(struct lend *lend, void __user *arg)
+{
+	struct barter_lend what = {
+		.open_flags = O_RDWR | O_CLOEXEC, .memattr = 99,
+	};
+	struct barter_range *ranges;
+	struct lend_export req;
+	int ret;
+
+	if (copy_from_user(&req, arg, sizeof(req)))
+		return -EFAULT;
+	ranges = barter_lend_copy(&what, u64_to_user_ptr(req.ranges), req.nr);
+	if (IS_ERR(ranges))
+		return PTR_ERR(ranges);
+	what.bar = req.bar;
+	if (barter_export_fd(&lend->exp, &what) != -ENOENT) {
+		ret = -EPROTO;
+	} else {
+		what.memattr = BARTER_MEMATTR_UC;
+		ret = barter_export_fd(&lend->exp, &what);
+	}
+	barter_lend_cleanup(&what);
+	return ret;
+}
+
 static int lend_stat(struct lend *lend, void __user *arg)
 {
 	struct lend_stat stat;
@@ -238,6 +263,8 @@ static long lend_ioctl(struct file *filp, unsigned int cmd, unsigned long arg)
 	switch (cmd) {
 	case LEND_IOC_EXPORT:
 		return lend_export(lend, user);
+	case LEND_IOC_EXPORT_AGAIN:
+		return lend_export_again(lend, user);
 	case LEND_IOC_REVOKE:
 		return is_reason(arg) ?
 			barter_exporter_revoke(&lend->exp, arg,

@@ -108,6 +108,12 @@ struct lend_fabric {
 #define LEND_IOC_SELECT		_IO(TYPED_IOC, 0x05)
 #define LEND_IOC_STAT		_IOR(TYPED_IOC, 0x06, struct lend_stat)
 #define LEND_IOC_FABRIC		_IOWR(TYPED_IOC, 0x07, struct lend_fabric)
+/*
+ * As EXPORT, but the ranges are copied by barter_lend_copy(), and lent twice: first with
+ * a memory attribute that there is not. Fails as the second one does; with EPROTO if the
+ * first one did not fail for that.
+ */
+#define LEND_IOC_EXPORT_AGAIN	_IOWR(TYPED_IOC, 0x08, struct lend_export)
 
 /* ---- importer ---- */
 

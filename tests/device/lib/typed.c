@@ -118,6 +118,16 @@ int exporter_lend(int e, uint32_t bar, const struct barter_range *ranges,
 	return call(e, LEND_IOC_EXPORT, (uintptr_t)&req);
 }
 
+int exporter_lend_again(int e, uint32_t bar, const struct barter_range *ranges,
+			uint32_t nr)
+{
+	struct lend_export req = {
+		.bar = bar, .nr = nr, .ranges = (uintptr_t)ranges,
+	};
+
+	return call(e, LEND_IOC_EXPORT_AGAIN, (uintptr_t)&req);
+}
+
 int exporter_lend1(int e, uint32_t bar, uint64_t offset, uint64_t n)
 {
 	struct barter_range range = { offset, n };

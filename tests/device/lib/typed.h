@@ -29,6 +29,9 @@ int exporter_new(const char *offers, uint32_t flags);
 int exporter_of_bdf(const char *bdf, const char *offers, uint32_t flags);
 int exporter_lend(int e, uint32_t bar, const struct barter_range *ranges,
 		  uint32_t nr);
+/* By a driver that tries again with the ranges which it had copied: LEND_IOC_EXPORT_AGAIN. */
+int exporter_lend_again(int e, uint32_t bar, const struct barter_range *ranges,
+			uint32_t nr);
 int exporter_lend1(int e, uint32_t bar, uint64_t offset, uint64_t n);
 int exporter_lend_read_only(int e, uint32_t bar, uint64_t offset, uint64_t n);
 int exporter_revoke(int e);
