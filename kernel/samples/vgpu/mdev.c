@@ -313,8 +313,9 @@ static void vedu_release(struct vfio_device *vdev)
 {
 	struct vedu *v = vedu_from_vdev(vdev);
 
-	kthread_destroy_worker(v->worker);
+	/* Up to here the engine's end may stop the worker, see vedu_gone(). */
 	vedu_engine_leave(v);
+	kthread_destroy_worker(v->worker);
 	if (v->window)
 		vedu_window_put(v->window);
 	vedu_space_free(v);
