@@ -5,8 +5,8 @@
  * The sample mediated devices (kernel/samples/vgpu) and everything that ends: memory
  * that a guest unmaps while the engine writes to it, guests that are killed, vEDUs,
  * engines and memories that are removed, the module. In vgpu_end/: BAR 2, which is lent and
- * taken back (bar2.c), what a guest is charged (charge.c), and memory that does not
- * come (stuck.c).
+ * taken back (bar2.c), what a guest is charged (charge.c), memory that does not
+ * come (stuck.c), and signals from elsewhere (worker.c).
  *
  * vgpu_end: by type 1 containers, and what is different by iommufd where there is one.
  * vgpu_end:pt: where no IOMMU translates, so that nothing but the driver keeps the engine
@@ -377,6 +377,7 @@ int main(int argc, char **argv)
 	charge_cases();
 	bar2_cases();
 	stuck_cases();
+	worker_cases();
 	CASE(unbind_while_in_use);
 	CASE(unplug_while_in_use);
 	CASE(module_goes);

@@ -108,13 +108,13 @@ static bool vedu_wait_can_end(const struct vedu *v)
  *
  * From here to vedu_work_end() vedu_engine_stop() sends it a signal, by which waits that can
  * be killed come to their end. Before and after it never does: the worker's own loop
- * would not like it.
+ * would not like it. Nobody else can send it one: what comes from a program is ignored.
  */
 void vedu_work_begin(struct vedu *v)
 {
 	struct vedu_engine *engine = v->engine;
 
-	allow_signal(SIGKILL);
+	allow_kernel_signal(SIGKILL);
 	spin_lock(&engine->lock);
 	if (!v->stopped && vedu_wait_can_end(v))
 		v->busy = current;
@@ -131,8 +131,9 @@ void vedu_work_end(struct vedu *v)
 
 	spin_lock(&engine->lock);
 	v->busy = NULL;
-	flush_signals(current);
 	spin_unlock(&engine->lock);
+	/* And forget what has come. */
+	disallow_signal(SIGKILL);
 }
 
 /**

@@ -40,9 +40,10 @@ void works_again(void);
 /* Unload barter-vedu. 0 or -errno. */
 int unload(void);
 
-/* The cases of bar2.c, charge.c and stuck.c. */
+/* The cases of bar2.c, charge.c, stuck.c and worker.c. */
 void bar2_cases(void);
 void charge_cases(void);
 void stuck_cases(void);
+void worker_cases(void);
 
 #endif

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Copyright (c) 2026 the barter developers
+ *
+ * A vEDU's worker is a kernel thread that lets itself be signalled by its driver. By
+ * nobody else: a thread with a signal that it does not take would never sleep again.
+ */
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../lib/proc.h"
+#include "../lib/tap.h"
+#include "vgpu_end.h"
+
+#define MOST	8
+
+/* The threads of that name; how many. */
+static unsigned int workers(pid_t pids[MOST])
+{
+	DIR *dir = opendir("/proc");
+	struct dirent *entry;
+	unsigned int nr = 0;
+
+	while (dir && (entry = readdir(dir)) && nr < MOST) {
+		char path[300], name[32] = "";
+		FILE *file;
+
+		snprintf(path, sizeof(path), "/proc/%s/comm", entry->d_name);
+		if (atoi(entry->d_name) <= 0 || !(file = fopen(path, "re")))
+			continue;
+		if (fgets(name, sizeof(name), file) && !strcmp(name, "barter-vedu\n"))
+			pids[nr++] = atoi(entry->d_name);
+		fclose(file);
+	}
+	if (dir)
+		closedir(dir);
+	return nr;
+}
+
+/* Ticks of CPU time that it has had, all of them in the kernel; -1: it is not there. */
+static long ticks(pid_t pid)
+{
+	char path[64];
+	long value = -1;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	file = fopen(path, "re");
+	if (!file)
+		return -1;
+	if (fscanf(file, "%*d (%*[^)]) %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %ld",
+		   &value) != 1)
+		value = -1;
+	fclose(file);
+	return value;
+}
+
+static void killed_by_a_program(bool by_iommufd)
+{
+	pid_t pids[MOST];
+	unsigned int nr, spins = 0, gone = 0;
+	long before[MOST];
+
+	if (!guest_up(0, by_iommufd))
+		return;
+	is(vedu_fill(&g, IOVA, 100, 0), BARTER_VEDU_S_OK, "a command");
+	nr = workers(pids);
+	ok(nr >= 2, "%u workers", nr);
+	for (unsigned int i = 0; i < nr; i++)
+		kill(pids[i], SIGKILL);
+	usleep(200000);
+	for (unsigned int i = 0; i < nr; i++)
+		before[i] = ticks(pids[i]);
+	/* On a slow machine, too, a thread that spins has 20 ticks by then. */
+	sleep(2);
+	for (unsigned int i = 0; i < nr; i++) {
+		long now = ticks(pids[i]);
+
+		gone += before[i] < 0 || now < 0;
+		spins += now - before[i] > 10;
+	}
+	is(gone, 0, "none is gone after a SIGKILL");
+	is(spins, 0, "none is busy with it");
+	is(vedu_fill(&g, IOVA, 100, 0x5555555555555555ull), BARTER_VEDU_S_OK,
+	   "the next command works");
+	ok(all(ram, 100, 0x55), "right");
+	guest_down();
+}
+
+static void worker_killed(void)
+{
+	killed_by_a_program(false);
+	if (iommufd_there())
+		killed_by_a_program(true);
+}
+
+void worker_cases(void)
+{
+	CASE(worker_killed);
+}
