@@ -295,7 +295,9 @@ void barter_vgpu_revoke_device(struct barter_vgpu_space *space,
  * -EFAULT: the guest's process has no memory at some address that it mapped;
  * -ENXIO: @dma_dev cannot reach some page by itself, it would take bounce buffers, of
  *	which the guest knows nothing;
- * -EAGAIN: the guest unmapped some of it meanwhile, or the space was closed;
+ * -EAGAIN: the guest unmapped some of it meanwhile, or the space was closed; or it unmaps
+ *	whatever, and VFIO has asked for that three times: nothing is pinned then until
+ *	the guest's ioctl has ended. Try again in a moment;
  * -EINTR: a fatal signal;
  * -EACCES: a VFIO container of type 1 version 1, or of none, which cannot pin;
  * -EBUSY: the guest's addresses are being replaced (VFIO_DMA_UNMAP_FLAG_VADDR);

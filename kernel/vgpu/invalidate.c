@@ -94,7 +94,7 @@ bool vgpu_is_taken(struct barter_vgpu_space *space, u64 first, u64 last,
 		    first <= inval->last && last >= inval->first)
 			return true;
 	}
-	return vgpu_round_holds(space, first, last);
+	return vgpu_round_holds(space);
 }
 
 /**

@@ -370,13 +370,17 @@ static int vgpu_batch_pin(struct barter_vgpu_map *map)
 	struct barter_vgpu_space *space = map->space;
 	const struct barter_vgpu_config *config = &space->config;
 	struct vgpu_batch *batch = map->links[map->nr_links - 1].batch;
+	bool unmapped;
 	int ret;
 
+	if (!vgpu_pin_begin(space, batch->start, batch->last))
+		return -EAGAIN;
 	mutex_lock(&space->lock);
 	space->in_backend++;
 	mutex_unlock(&space->lock);
 	ret = config->backend->pin(config->data, batch->start, batch->npages,
 				   batch->write, space->pages);
+	unmapped = vgpu_pin_end(space, ret == -EREMOTE);
 	trace_barter_vgpu_pin(space->name, batch->start, batch->npages,
 			      batch->write, ret);
 	if (!ret) {
@@ -390,9 +394,7 @@ static int vgpu_batch_pin(struct barter_vgpu_map *map)
 		space->stat.pinned += batch->npages;
 	}
 	/* If the guest is just taking it away then that is why this failed. */
-	if (space->cancelled ||
-	    (ret == -EREMOTE && !batch->pinned &&
-	     vgpu_was_unmapped(space, batch->start, batch->last)))
+	if (space->cancelled || unmapped)
 		ret = -EAGAIN;
 	mutex_unlock(&space->lock);
 	if (ret == -EREMOTE)

@@ -34,8 +34,8 @@
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 
-struct mm_struct;
 struct task_struct;
+struct vgpu_guest;
 
 /* Charged to the caller, and over the limit of its cgroup an error. */
 #define VGPU_GFP	(GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL | __GFP_NOWARN)
@@ -204,12 +204,16 @@ struct vgpu_inval {
  * @wait: for those who take memory back
  * @mapped: pages of all maps in sum
  * @in_backend: calls of the backend under way
- * @mm: of the process that has opened it, only to be compared; NULL: none. This and the
- *	next four under vgpu_rounds_lock
+ * @guest: the process that uses it, or NULL, see round.c. From here to @pin_last under
+ *	vgpu_rounds_lock
+ * @node_guest: in its list
+ * @told: the unmaps that it was told of and that are not over
+ * @holds: how many of them let nobody pin
  * @opened: which unmaps were there before
- * @noticed_first: the unmap that ended last, whether anything of it was there,
- * @noticed_last: its last byte,
- * @noticed_time: and when; 0: never
+ * @pinning: a pin is under way,
+ * @unmapped: of memory that the guest has unmapped since,
+ * @pin_first: from this byte
+ * @pin_last: to this one
  * @wq: unpins what the task that holds VFIO's locks must not unpin; each space has its
  *	own, since a guest can keep it waiting
  * @stat: what is asked for by barter_vgpu_stat()
@@ -237,37 +241,49 @@ struct barter_vgpu_space {
 	wait_queue_head_t wait;
 	u64 mapped;
 	unsigned int in_backend;
-	struct mm_struct *mm;
+	struct vgpu_guest *guest;
+	struct list_head node_guest;
+	struct list_head told;
+	unsigned int holds;
 	u64 opened;
-	u64 noticed_first;
-	u64 noticed_last;
-	unsigned long noticed_time;
+	bool pinning;
+	bool unmapped;
+	u64 pin_first;
+	u64 pin_last;
 	struct workqueue_struct *wq;
 	struct barter_vgpu_stat stat;
 };
 
 /**
- * struct vgpu_round - an unmap of the guest, as one space is told of it, see round.c
+ * struct vgpu_round - an unmap of the guest, see round.c
  * @work: runs at the end of its ioctl
- * @node: in the list of all; this and what follows under vgpu_rounds_lock
- * @space: NULL when that has gone
+ * @node: by @task; this and what follows under vgpu_rounds_lock
+ * @node_guest: in the list of @guest, if there is one
+ * @guest: the process
  * @task: who unmaps
- * @mm: its memory, only to be compared
  * @seq: rises from one to the next
- * @first: first byte
+ * @told: spaces that were told
+ * @calls: how often VFIO has told them, for whatever memory
+ * @rounds: how often at most for the same
+ * @quiet: the call that has seen the last pin ended; 0: none
+ * @holds: lets nobody pin
+ * @first: first byte, in the last call
  * @last: last byte
- * @rounds: how often VFIO has asked
  */
 struct vgpu_round {
 	struct callback_head work;
-	struct list_head node;
-	struct barter_vgpu_space *space;
+	struct hlist_node node;
+	struct list_head node_guest;
+	struct vgpu_guest *guest;
 	struct task_struct *task;
-	struct mm_struct *mm;
 	u64 seq;
+	struct list_head told;
+	unsigned int calls;
+	unsigned int rounds;
+	unsigned int quiet;
+	bool holds;
 	u64 first;
 	u64 last;
-	unsigned int rounds;
 };
 
 /* A range of pages in guest addresses, from a place inside it. */
@@ -307,10 +323,12 @@ struct vgpu_cursor {
 
 /* round.c */
 struct vgpu_round *vgpu_round_begin(struct vgpu_inval *inval);
-bool vgpu_round_holds(struct barter_vgpu_space *space, u64 first, u64 last);
+bool vgpu_round_holds(struct barter_vgpu_space *space);
 bool vgpu_round_is_patient(const struct vgpu_round *round);
-bool vgpu_was_unmapped(struct barter_vgpu_space *space, u64 first, u64 last);
+bool vgpu_pin_begin(struct barter_vgpu_space *space, u64 first, u64 last);
+bool vgpu_pin_end(struct barter_vgpu_space *space, bool failed);
 void vgpu_rounds_open(struct barter_vgpu_space *space);
+void vgpu_rounds_close(struct barter_vgpu_space *space);
 void vgpu_rounds_forget(struct barter_vgpu_space *space);
 
 /* pages.c */

@@ -6,24 +6,34 @@
  * ioctl, which is when a task's work is run.
  *
  * Type 1 calls dma_unmap of all devices of a container, again and again while pages of
- * the range are pinned for any of them, and stops the machine after eleven rounds. So a
- * driver that pins again between two rounds has to be held off the last ones, and whoever
- * is sent away to ask again must not be so too often. What counts are VFIO's rounds,
- * whether something of this space was there or not: when it is another device that has
- * kept VFIO asking ten times there is one round left for all. A guest may well unmap and
- * map the same range many times a second: what tells that from VFIO asking again is that
- * its ioctl has ended in between.
+ * the range are pinned for any of them, and stops the machine when it has done so eleven
+ * times. So a driver that pins again between two calls has to be held off the last ones,
+ * and whoever is sent away to ask again must not be so too often. What counts are VFIO's
+ * calls, whether something of this space was there or not. A guest may well unmap and map
+ * the same range many times a second: what tells that from VFIO asking again is that its
+ * ioctl has ended in between.
  *
- * A device that is opened in the middle of it has not seen the rounds before. What a space
- * cannot know is its container; so it takes the unmaps of the same process that were there
- * before it for its own. (A guest of several processes, that has one of them open a device
- * when type 1 is about to look for the last time, can still stop the machine, as with any
- * driver of VFIO's that pins.)
+ * What type 1 takes for the same memory it knows by a pointer, and that may be to
+ * something else by now: while it waits for us another thread of the guest can unmap that
+ * memory and map other, which gets the same pointer. So ranges say nothing:
+ *
+ *	calls	are counted from the first one of the ioctl to its end, whatever their
+ *		ranges. From the third on nothing at all is pinned for the process that
+ *		unmaps, nor by who was told, until its ioctl has ended
+ *	quiet	is when since then no pin was under way that had begun before. No memory
+ *		that is mapped from here on is ever pinned. What VFIO asks for two calls
+ *		later was pinned already when it asked for what it had before, so these
+ *		have two pointers, and both we and type 1 count from the beginning
+ *
+ * A device may be opened in the middle of it. What a space cannot know is its container; so
+ * it is held by the unmaps of its process, all of them. (A guest of several processes, that
+ * has one of them open a device when type 1 is about to look for the last time, can still
+ * stop the machine, as with any driver of VFIO's that pins.)
  *
  * And iommufd answers of memory that it is unmapping as of memory that it cannot pin: from
  * before it tells the first device to after it has told the last.
  */
-#include <linux/jiffies.h>
+#include <linux/hashtable.h>
 #include <linux/module.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
@@ -32,76 +42,315 @@
 
 #include "priv.h"
 
-/* From this round on nobody may pin the range until its unmap is over. */
-#define VGPU_ROUNDS	3
+/* From this call on nobody may pin until the ioctl is over. */
+#define VGPU_HOLD	3
 
-/* So often VFIO is sent away; then it is waited for, for the next one may be the last. */
-#define VGPU_LATE_MOST	8
+/*
+ * So often VFIO is sent away; then it is waited for. The eleventh time is the last, and one
+ * is kept in reserve.
+ */
+#define VGPU_LATE_MOST	9
 
-/* So long after the end of an unmap a pin may still have its answer to come. */
-#define VGPU_NOTICED	(HZ / 4)
+/* Without these VFIO might stop the machine. */
+#define VGPU_GFP_MUST	(GFP_KERNEL_ACCOUNT | __GFP_NOFAIL)
 
-/* All unmaps, one entry for each space that was told of it. */
-static LIST_HEAD(vgpu_rounds);
+/**
+ * struct vgpu_guest - a process with spaces or with unmaps
+ * @node: in vgpu_guests
+ * @mm: its memory, only to be compared
+ * @users: spaces and rounds
+ * @holds: rounds that let nobody pin
+ * @pins: spaces that have a pin under way
+ * @spaces: those that it has opened, or that were last told by it
+ * @rounds: unmaps under way
+ */
+struct vgpu_guest {
+	struct hlist_node node;
+	struct mm_struct *mm;
+	unsigned int users;
+	unsigned int holds;
+	unsigned int pins;
+	struct list_head spaces;
+	struct list_head rounds;
+};
+
+/**
+ * struct vgpu_told - a space that was told of an unmap
+ * @node: in the list of the round
+ * @node_space: in that of the space, if there is one
+ * @round: the unmap
+ * @space: NULL when that has gone
+ * @call: the last call that it has seen; 0: none
+ */
+struct vgpu_told {
+	struct list_head node;
+	struct list_head node_space;
+	struct vgpu_round *round;
+	struct barter_vgpu_space *space;
+	unsigned int call;
+};
+
+static DEFINE_HASHTABLE(vgpu_guests, 6);
+/* By task, which has one at most. */
+static DEFINE_HASHTABLE(vgpu_rounds, 8);
 static u64 vgpu_rounds_seq;
 static DEFINE_SPINLOCK(vgpu_rounds_lock);
 
-static bool vgpu_round_meets(const struct vgpu_round *round, u64 first, u64 last)
+static struct vgpu_guest *vgpu_guest_find(struct mm_struct *mm)
 {
-	return first <= round->last && last >= round->first;
+	struct vgpu_guest *guest;
+
+	lockdep_assert_held(&vgpu_rounds_lock);
+
+	hash_for_each_possible(vgpu_guests, guest, node, (unsigned long)mm)
+		if (guest->mm == mm)
+			return guest;
+	return NULL;
 }
 
-static void vgpu_notice(struct barter_vgpu_space *space, u64 first, u64 last)
+/* That of current, with a reference; NULL if it has no memory. */
+static struct vgpu_guest *vgpu_guest_get(void)
+{
+	struct vgpu_guest *guest, *new = NULL;
+
+	if (!current->mm)
+		return NULL;
+	for (;;) {
+		spin_lock(&vgpu_rounds_lock);
+		guest = vgpu_guest_find(current->mm);
+		if (!guest && new) {
+			guest = new;
+			new = NULL;
+			hash_add(vgpu_guests, &guest->node, (unsigned long)guest->mm);
+		}
+		if (guest)
+			guest->users++;
+		spin_unlock(&vgpu_rounds_lock);
+		if (guest)
+			break;
+		new = kzalloc(sizeof(*new), VGPU_GFP_MUST);
+		new->mm = current->mm;
+		INIT_LIST_HEAD(&new->spaces);
+		INIT_LIST_HEAD(&new->rounds);
+	}
+	kfree(new);
+	return guest;
+}
+
+static void vgpu_guest_put(struct vgpu_guest *guest)
 {
 	lockdep_assert_held(&vgpu_rounds_lock);
 
-	space->noticed_first = first;
-	space->noticed_last = last;
-	space->noticed_time = jiffies ?: 1;
+	if (!guest || --guest->users)
+		return;
+	hash_del(&guest->node);
+	kfree(guest);
+}
+
+/* A space becomes one of the guest's (or of none), which brings a reference. */
+static void vgpu_guest_join(struct vgpu_guest *guest, struct barter_vgpu_space *space)
+{
+	struct vgpu_guest *old = space->guest;
+
+	lockdep_assert_held(&vgpu_rounds_lock);
+
+	if (old) {
+		list_del(&space->node_guest);
+		old->pins -= space->pinning;
+	}
+	space->guest = guest;
+	if (guest) {
+		list_add(&space->node_guest, &guest->spaces);
+		guest->pins += space->pinning;
+	}
+	vgpu_guest_put(old);
+}
+
+static bool vgpu_meets(const struct barter_vgpu_space *space, u64 first, u64 last)
+{
+	return first <= space->pin_last && last >= space->pin_first;
+}
+
+/* Whose pin is under way, and is of what is unmapped, will know. */
+static void vgpu_round_tell(struct vgpu_round *round)
+{
+	struct barter_vgpu_space *space;
+
+	lockdep_assert_held(&vgpu_rounds_lock);
+
+	if (!round->guest)
+		return;
+	list_for_each_entry(space, &round->guest->spaces, node_guest)
+		if (space->pinning && vgpu_meets(space, round->first, round->last))
+			space->unmapped = true;
 }
 
 static void vgpu_round_end(struct callback_head *work)
 {
 	struct vgpu_round *round = container_of(work, struct vgpu_round, work);
+	struct vgpu_told *told, *next;
 
 	spin_lock(&vgpu_rounds_lock);
-	list_del(&round->node);
-	if (round->space)
-		vgpu_notice(round->space, round->first, round->last);
+	hash_del(&round->node);
+	vgpu_round_tell(round);
+	list_for_each_entry(told, &round->told, node) {
+		if (!told->space)
+			continue;
+		list_del(&told->node_space);
+		told->space->holds -= round->holds;
+	}
+	if (round->guest) {
+		list_del(&round->node_guest);
+		round->guest->holds -= round->holds;
+	}
+	vgpu_guest_put(round->guest);
 	spin_unlock(&vgpu_rounds_lock);
+	list_for_each_entry_safe(told, next, &round->told, node)
+		kfree(told);
 	kfree(round);
 	module_put(THIS_MODULE);
 }
 
-/*
- * Count a round of current's unmap: one more than this space has seen, or as many as
- * another. Type 1 begins anew for each range, and asks for the same until it is empty,
- * so one entry for each space will do.
- */
-static struct vgpu_round *vgpu_round_count(const struct vgpu_inval *inval,
-					   struct vgpu_round *new)
+/* From here on nobody pins, of whom this is known. */
+static void vgpu_round_hold(struct vgpu_round *round)
 {
-	struct vgpu_round *round, *own = new;
-	unsigned int most = 1;
+	struct vgpu_told *told;
 
 	lockdep_assert_held(&vgpu_rounds_lock);
 
-	list_for_each_entry(round, &vgpu_rounds, node) {
-		if (round->task != current)
-			continue;
-		if (round->space == inval->space)
-			own = round;
-		else if (round->first == inval->first && round->last == inval->last)
-			most = max(most, round->rounds);
+	round->holds = true;
+	if (round->guest)
+		round->guest->holds++;
+	list_for_each_entry(told, &round->told, node)
+		if (told->space)
+			told->space->holds++;
+}
+
+static bool vgpu_round_is_quiet(const struct vgpu_round *round)
+{
+	const struct vgpu_told *told;
+
+	lockdep_assert_held(&vgpu_rounds_lock);
+
+	if (round->guest && round->guest->pins)
+		return false;
+	list_for_each_entry(told, &round->told, node)
+		if (told->space && told->space->pinning)
+			return false;
+	return true;
+}
+
+/*
+ * Is this space the first that is told by a call of VFIO's? Who has seen the last one is,
+ * and who was opened since the unmap began may be.
+ */
+static bool vgpu_round_is_next(const struct vgpu_round *round,
+			       const struct vgpu_told *told)
+{
+	if (told->call)
+		return told->call == round->calls;
+	return round->calls != 1 || told->space->opened >= round->seq;
+}
+
+static void vgpu_round_count(struct vgpu_round *round, struct vgpu_told *told,
+			     const struct vgpu_inval *inval)
+{
+	bool same = round->first == inval->first && round->last == inval->last;
+
+	lockdep_assert_held(&vgpu_rounds_lock);
+
+	if (!same || vgpu_round_is_next(round, told)) {
+		round->calls++;
+		if (!same) {
+			vgpu_round_tell(round);
+			round->first = inval->first;
+			round->last = inval->last;
+			vgpu_round_tell(round);
+			if (round->quiet && round->calls - round->quiet >= 2)
+				round->rounds = 0;
+		}
+		round->rounds++;
+		if (round->calls >= VGPU_HOLD && !round->holds)
+			vgpu_round_hold(round);
+		if (round->holds && !round->quiet && vgpu_round_is_quiet(round))
+			round->quiet = round->calls;
 	}
-	if (!own)
+	told->call = round->calls;
+}
+
+static struct vgpu_round *vgpu_round_find(void)
+{
+	struct vgpu_round *round;
+
+	lockdep_assert_held(&vgpu_rounds_lock);
+
+	hash_for_each_possible(vgpu_rounds, round, node, (unsigned long)current)
+		if (round->task == current)
+			return round;
+	return NULL;
+}
+
+static struct vgpu_told *vgpu_round_told(const struct vgpu_round *round,
+					 const struct barter_vgpu_space *space)
+{
+	struct vgpu_told *told;
+
+	list_for_each_entry(told, &round->told, node)
+		if (told->space == space)
+			return told;
+	return NULL;
+}
+
+/* For what current begins to unmap; NULL if it has no ioctl that will end. */
+static struct vgpu_round *vgpu_round_new(const struct vgpu_inval *inval)
+{
+	struct vgpu_round *round;
+
+	if (current->flags & PF_KTHREAD)
 		return NULL;
-	if (own->first != inval->first || own->last != inval->last)
-		own->rounds = 0;
-	own->first = inval->first;
-	own->last = inval->last;
-	own->rounds = max(own->rounds + 1, most);
-	return own;
+	round = kzalloc(sizeof(*round), VGPU_GFP_MUST);
+	round->guest = vgpu_guest_get();
+	round->task = current;
+	round->first = inval->first;
+	round->last = inval->last;
+	INIT_LIST_HEAD(&round->told);
+	init_task_work(&round->work, vgpu_round_end);
+	if (task_work_add(current, &round->work, TWA_RESUME)) {
+		spin_lock(&vgpu_rounds_lock);
+		vgpu_guest_put(round->guest);
+		spin_unlock(&vgpu_rounds_lock);
+		kfree(round);
+		return NULL;
+	}
+	__module_get(THIS_MODULE);
+	spin_lock(&vgpu_rounds_lock);
+	round->seq = ++vgpu_rounds_seq;
+	hash_add(vgpu_rounds, &round->node, (unsigned long)current);
+	if (round->guest)
+		list_add(&round->node_guest, &round->guest->rounds);
+	vgpu_round_tell(round);
+	spin_unlock(&vgpu_rounds_lock);
+	return round;
+}
+
+/* A space is told by a round for the first time. */
+static void vgpu_round_add(struct vgpu_round *round, struct vgpu_told *told)
+{
+	struct barter_vgpu_space *space = told->space;
+
+	lockdep_assert_held(&vgpu_rounds_lock);
+
+	list_add(&told->node, &round->told);
+	list_add(&told->node_space, &space->told);
+	space->holds += round->holds;
+	/* It may be another process's, with a pin under way. */
+	round->quiet = 0;
+	/* Who unmaps is who can map, whoever has opened it. */
+	if (round->guest && round->guest != space->guest) {
+		round->guest->users++;
+		vgpu_guest_join(round->guest, space);
+		vgpu_round_tell(round);
+	}
 }
 
 /**
@@ -113,61 +362,58 @@ static struct vgpu_round *vgpu_round_count(const struct vgpu_inval *inval,
  */
 struct vgpu_round *vgpu_round_begin(struct vgpu_inval *inval)
 {
+	struct barter_vgpu_space *space = inval->space;
+	struct vgpu_told *told = NULL;
 	struct vgpu_round *round;
 
+	/* Only current itself makes and ends its round. */
 	spin_lock(&vgpu_rounds_lock);
-	round = vgpu_round_count(inval, NULL);
-	spin_unlock(&vgpu_rounds_lock);
+	round = vgpu_round_find();
 	if (round)
+		told = vgpu_round_told(round, space);
+	if (told)
+		vgpu_round_count(round, told, inval);
+	spin_unlock(&vgpu_rounds_lock);
+	if (told)
 		return round;
 
-	/* Without it VFIO might stop the machine. */
-	round = kzalloc(sizeof(*round), GFP_KERNEL | __GFP_NOFAIL);
-	round->space = inval->space;
-	round->task = current;
-	round->mm = current->mm;
-	round->first = inval->first;
-	round->last = inval->last;
-	init_task_work(&round->work, vgpu_round_end);
-	if (current->flags & PF_KTHREAD ||
-	    task_work_add(current, &round->work, TWA_RESUME)) {
-		kfree(round);
+	if (!round)
+		round = vgpu_round_new(inval);
+	if (!round) {
 		spin_lock(&vgpu_rounds_lock);
-		vgpu_notice(inval->space, inval->first, inval->last);
+		space->unmapped |= vgpu_meets(space, inval->first, inval->last);
 		spin_unlock(&vgpu_rounds_lock);
 		return NULL;
 	}
-	__module_get(THIS_MODULE);
+	told = kzalloc(sizeof(*told), VGPU_GFP_MUST);
+	told->round = round;
+	told->space = space;
 	spin_lock(&vgpu_rounds_lock);
-	round->seq = ++vgpu_rounds_seq;
-	vgpu_round_count(inval, round);
-	list_add(&round->node, &vgpu_rounds);
+	vgpu_round_add(round, told);
+	vgpu_round_count(round, told, inval);
 	spin_unlock(&vgpu_rounds_lock);
 	return round;
+}
+
+static bool vgpu_is_held(const struct barter_vgpu_space *space)
+{
+	lockdep_assert_held(&vgpu_rounds_lock);
+
+	return space->holds || (space->guest && space->guest->holds);
 }
 
 /**
  * vgpu_round_holds - must a map wait for the end of an unmap?
  * @space: a space
- * @first: first byte
- * @last: last byte
  *
- * Return: whether VFIO has asked for some of the range several times already.
+ * Return: whether VFIO has asked several times already, whatever for.
  */
-bool vgpu_round_holds(struct barter_vgpu_space *space, u64 first, u64 last)
+bool vgpu_round_holds(struct barter_vgpu_space *space)
 {
-	struct vgpu_round *round;
-	bool holds = false;
+	bool holds;
 
 	spin_lock(&vgpu_rounds_lock);
-	list_for_each_entry(round, &vgpu_rounds, node) {
-		if (round->rounds < VGPU_ROUNDS ||
-		    !vgpu_round_meets(round, first, last))
-			continue;
-		if (round->space == space ||
-		    (round->mm == space->mm && round->seq <= space->opened))
-			holds = true;
-	}
+	holds = vgpu_is_held(space);
 	spin_unlock(&vgpu_rounds_lock);
 	return holds;
 }
@@ -184,35 +430,60 @@ bool vgpu_round_is_patient(const struct vgpu_round *round)
 }
 
 /**
- * vgpu_was_unmapped - may a pin have failed because of an unmap?
- * @space: a space
+ * vgpu_pin_begin - the backend is about to pin
+ * @space: for this space, map_lock held
  * @first: first byte
  * @last: last byte
  *
- * For backends that do not ask again; see the top of this file. Of an unmap that other
- * devices are told of first this space knows by theirs, if they are of the same process.
- *
- * Return: whether the guest unmaps some of the range, or did so a moment ago.
+ * Return: whether it may; if so then vgpu_pin_end() has to follow.
  */
-bool vgpu_was_unmapped(struct barter_vgpu_space *space, u64 first, u64 last)
+bool vgpu_pin_begin(struct barter_vgpu_space *space, u64 first, u64 last)
+{
+	bool may;
+
+	lockdep_assert_held(&space->map_lock);
+
+	spin_lock(&vgpu_rounds_lock);
+	may = !vgpu_is_held(space);
+	if (may) {
+		space->pinning = true;
+		space->pin_first = first;
+		space->pin_last = last;
+		space->unmapped = false;
+		if (space->guest)
+			space->guest->pins++;
+	}
+	spin_unlock(&vgpu_rounds_lock);
+	return may;
+}
+
+/**
+ * vgpu_pin_end - the backend has pinned, or not
+ * @space: a space
+ * @failed: because of the page
+ *
+ * Return: of what failed, with a backend that does not ask again, see the top of this file:
+ * whether the guest has unmapped some of it since, or is about to. Of an unmap that other
+ * devices are told of first this space knows by theirs, if they are of the same process.
+ */
+bool vgpu_pin_end(struct barter_vgpu_space *space, bool failed)
 {
 	const struct barter_vgpu_config *config = &space->config;
 	struct vgpu_round *round;
 	bool was;
 
-	if (config->backend->asks_again &&
-	    config->backend->asks_again(config->data))
-		return false;
+	if (config->backend->asks_again && config->backend->asks_again(config->data))
+		failed = false;
 	spin_lock(&vgpu_rounds_lock);
-	was = space->noticed_time && first <= space->noticed_last &&
-	      last >= space->noticed_first &&
-	      time_before(jiffies, space->noticed_time + VGPU_NOTICED);
-	list_for_each_entry(round, &vgpu_rounds, node)
-		if ((round->space == space || round->mm == space->mm) &&
-		    vgpu_round_meets(round, first, last))
-			was = true;
+	was = space->unmapped;
+	if (failed && !was && space->guest)
+		list_for_each_entry(round, &space->guest->rounds, node_guest)
+			was |= vgpu_meets(space, round->first, round->last);
+	space->pinning = false;
+	if (space->guest)
+		space->guest->pins--;
 	spin_unlock(&vgpu_rounds_lock);
-	return was;
+	return failed && was;
 }
 
 /**
@@ -221,9 +492,22 @@ bool vgpu_was_unmapped(struct barter_vgpu_space *space, u64 first, u64 last)
  */
 void vgpu_rounds_open(struct barter_vgpu_space *space)
 {
+	struct vgpu_guest *guest = vgpu_guest_get();
+
 	spin_lock(&vgpu_rounds_lock);
-	space->mm = current->mm;
+	vgpu_guest_join(guest, space);
 	space->opened = vgpu_rounds_seq;
+	spin_unlock(&vgpu_rounds_lock);
+}
+
+/**
+ * vgpu_rounds_close - a space is nobody's any more
+ * @space: the space
+ */
+void vgpu_rounds_close(struct barter_vgpu_space *space)
+{
+	spin_lock(&vgpu_rounds_lock);
+	vgpu_guest_join(NULL, space);
 	spin_unlock(&vgpu_rounds_lock);
 }
 
@@ -233,11 +517,13 @@ void vgpu_rounds_open(struct barter_vgpu_space *space)
  */
 void vgpu_rounds_forget(struct barter_vgpu_space *space)
 {
-	struct vgpu_round *round;
+	struct vgpu_told *told, *next;
 
+	vgpu_rounds_close(space);
 	spin_lock(&vgpu_rounds_lock);
-	list_for_each_entry(round, &vgpu_rounds, node)
-		if (round->space == space)
-			round->space = NULL;
+	list_for_each_entry_safe(told, next, &space->told, node_space) {
+		list_del(&told->node_space);
+		told->space = NULL;
+	}
 	spin_unlock(&vgpu_rounds_lock);
 }

@@ -57,6 +57,7 @@ int barter_vgpu_create(const struct barter_vgpu_config *config,
 	INIT_LIST_HEAD(&space->maps);
 	INIT_LIST_HEAD(&space->invals);
 	init_waitqueue_head(&space->wait);
+	INIT_LIST_HEAD(&space->told);
 	vgpu_debugfs_add(space);
 	*out = space;
 	return 0;
@@ -101,6 +102,7 @@ void barter_vgpu_close(struct barter_vgpu_space *space)
 		return;
 	vgpu_take_all(space);
 	vgpu_wait_idle(space);
+	vgpu_rounds_close(space);
 }
 BARTER_EXPORT(barter_vgpu_close);
 

@@ -13,6 +13,7 @@
  * together with some that it unmapped) is mapped again.
  */
 #include <linux/barter_vgpu.h>
+#include <linux/delay.h>
 #include <linux/memcontrol.h>
 #include <linux/module.h>
 #include <linux/pci.h>
@@ -24,7 +25,7 @@
 /* Pages of a guest that are pinned at most. */
 #define VEDU_MAX_PAGES	((64UL << 20) >> PAGE_SHIFT)
 
-/* Maps again when the guest unmaps something at the very moment. */
+/* Maps again when the guest unmaps something at the very moment: for 255 ms or more. */
 #define VEDU_MAP_TRIES	8
 
 /**
@@ -167,6 +168,8 @@ int vedu_map_again(struct vedu *v, struct vedu_map *range)
 		ret = vedu_map_try(v, range);
 		if (ret != -EAGAIN)
 			break;
+		/* Perhaps it has unmapped something else, and that is not over yet. */
+		msleep_interruptible(1 << tries);
 	}
 	return ret;
 }

@@ -168,7 +168,8 @@ struct vt_copy {
 /*
  * UNMAP asks again while pages are pinned, and @arg times at least, as type 1 does when
  * another device has some; at most VT_MOCK_MOST times. If no pin waits then its
- * first page is mapped each time, and unmapped at once.
+ * first page is mapped each time, and unmapped at once. With @npages each time is for a
+ * range that lies so many pages behind the last, as when type 1 has been fooled.
  */
 #define VT_MOCK_ASKS	10
 #define VT_MOCK_MOST	11

@@ -23,7 +23,7 @@ static struct page *mock_run;
 /* Reserved, as a BAR's pages are where they have any. */
 static struct page *mock_bar;
 static u64 mock_wrong, mock_waiting;
-static u32 mock_fail, mock_asks;
+static u32 mock_fail, mock_asks, mock_step;
 /* Of the last unmap; and how often LET was said. */
 static u64 mock_rounds, mock_mapped, mock_lets;
 static bool mock_any, mock_hold;
@@ -246,6 +246,7 @@ static int mock_new(void)
 	mock_any = true;
 	mock_fail = 0;
 	mock_asks = 0;
+	mock_step = 0;
 	mock_rounds = 0;
 	ret = mock_alloc();
 	if (!ret)
@@ -298,15 +299,18 @@ static int mock_unmap(struct vt_mock *req)
 
 	WRITE_ONCE(mock_rounds, 0);
 	WRITE_ONCE(mock_mapped, 0);
-	do {
+	for (;;) {
 		barter_vgpu_dma_unmap(space, req->first << PAGE_SHIFT,
 				      req->npages << PAGE_SHIFT);
 		WRITE_ONCE(mock_rounds, mock_rounds + 1);
 		if (asks)
-			mock_between(space, req->first);
+			mock_between(space, req->first + mock_step);
 		mock_count(req);
-	} while (asks && mock_rounds < VT_MOCK_MOST &&
-		 (req->out_pinned || mock_rounds < asks));
+		if (!asks || mock_rounds >= VT_MOCK_MOST ||
+		    (!req->out_pinned && mock_rounds >= asks))
+			break;
+		req->first += mock_step;
+	}
 	if (req->arg)
 		wait_event(mock_wait, READ_ONCE(mock_lets) != lets);
 	return req->out_pinned ? -EDEADLK : 0;
@@ -363,6 +367,7 @@ int vt_mock_call(struct vt_mock *req)
 		break;
 	case VT_MOCK_ASKS:
 		WRITE_ONCE(mock_asks, req->arg);
+		mock_step = req->npages;
 		break;
 	default:
 		return -EINVAL;
