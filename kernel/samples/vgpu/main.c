@@ -62,11 +62,20 @@ int vedu_engine_join(struct vedu *v)
 	return ret;
 }
 
+/**
+ * vedu_engine_leave - one less
+ * @v: a vEDU that is closed; waits while vedu_engine_halt() is busy with it
+ */
 void vedu_engine_leave(struct vedu *v)
 {
 	struct vedu_engine *engine = v->engine;
 
 	mutex_lock(&engine->members_lock);
+	while (v->halting) {
+		mutex_unlock(&engine->members_lock);
+		wait_event(engine->idle, !READ_ONCE(v->halting));
+		mutex_lock(&engine->members_lock);
+	}
 	list_del(&v->member);
 	WRITE_ONCE(engine->nr_members, engine->nr_members - 1);
 	mutex_unlock(&engine->members_lock);

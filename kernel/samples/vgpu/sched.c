@@ -226,6 +226,19 @@ int vedu_engine_init(struct vedu_engine *engine)
 	return engine->queue ? 0 : -ENOMEM;
 }
 
+/* One of those that have not been told yet. */
+static struct vedu *vedu_engine_unhalted(struct vedu_engine *engine)
+{
+	struct vedu *v;
+
+	lockdep_assert_held(&engine->members_lock);
+
+	list_for_each_entry(v, &engine->members, member)
+		if (!v->halted)
+			return v;
+	return NULL;
+}
+
 /**
  * vedu_engine_halt - nobody gets a turn any more
  * @engine: the engine
@@ -245,7 +258,15 @@ void vedu_engine_halt(struct vedu_engine *engine)
 		vedu_engine_pause(v);
 		vedu_irq_raise(&v->request);
 	}
-	list_for_each_entry(v, &engine->members, member)
+	/* VFIO may keep one waiting: nobody waits for that but its own end. */
+	while ((v = vedu_engine_unhalted(engine))) {
+		v->halted = true;
+		v->halting = true;
+		mutex_unlock(&engine->members_lock);
 		vedu_gone(v);
+		mutex_lock(&engine->members_lock);
+		WRITE_ONCE(v->halting, false);
+		wake_up_all(&engine->idle);
+	}
 	mutex_unlock(&engine->members_lock);
 }

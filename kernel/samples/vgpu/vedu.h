@@ -91,7 +91,7 @@ struct vedu_engine {
 	struct list_head runnable;
 	struct vedu *current_vedu;	/* whose turn it is */
 	bool gone;
-	wait_queue_head_t idle;		/* current_vedu has changed */
+	wait_queue_head_t idle;		/* current_vedu, or a vedu->halting, has changed */
 
 	struct mutex members_lock;
 	struct list_head members;	/* vedu->member */
@@ -123,7 +123,9 @@ struct vedu_irq {
 struct vedu {
 	struct vfio_device vdev;
 	struct vedu_engine *engine;
-	struct list_head member;
+	struct list_head member;	/* these three: engine->members_lock */
+	bool halted;			/* learns of the engine's end, or has */
+	bool halting;			/* just now */
 
 	struct list_head node;		/* these four: engine->lock */
 	bool stopped;
