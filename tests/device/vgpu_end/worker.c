@@ -3,7 +3,8 @@
  * Copyright (c) 2026 the barter developers
  *
  * A vEDU's worker is a kernel thread that lets itself be signalled by its driver. By
- * nobody else: a thread with a signal that it does not take would never sleep again.
+ * nobody else: a thread with a signal that it does not take would never sleep again. And
+ * it is there for as long as somebody may stop it.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -30,7 +31,10 @@ static unsigned int workers(pid_t pids[MOST])
 		FILE *file;
 
 		snprintf(path, sizeof(path), "/proc/%s/comm", entry->d_name);
-		if (atoi(entry->d_name) <= 0 || !(file = fopen(path, "re")))
+		if (atoi(entry->d_name) <= 0)
+			continue;
+		file = fopen(path, "re");
+		if (!file)
 			continue;
 		if (fgets(name, sizeof(name), file) && !strcmp(name, "barter-vedu\n"))
 			pids[nr++] = atoi(entry->d_name);
@@ -98,7 +102,60 @@ static void worker_killed(void)
 		killed_by_a_program(true);
 }
 
+/* A child without our files, of which it would wait for itself. */
+static pid_t without_files(int (*fn)(void *), void *arg)
+{
+	pid_t pid = fork();
+
+	if (!pid) {
+		for (int i = 3; i < 256; i++)
+			close(i);
+		_exit(fn(arg));
+	}
+	return pid;
+}
+
+/*
+ * A vEDU is removed when edu goes, which waits for another one's transfer first. What is
+ * wrong then KASAN sees.
+ */
+static void removed_while_edu_goes(void)
+{
+	static unsigned int nr = 1;
+
+	for (unsigned int round = 0; round < 4; round++) {
+		pid_t unbinder, remover;
+		uint64_t runs;
+		int ret;
+
+		/* Its worker has worked. */
+		if (!guest_up(nr, false))
+			return;
+		is(vedu_fill(&g, IOVA, 100, 0), BARTER_VEDU_S_OK, "%u: works", round);
+		guest_down();
+		if (!guest_up(0, false))
+			return;
+		engine_on(&g);
+		WAIT_FOR(runs, vedu_get64(&g, BARTER_VEDU_TRANSFERS) > 2, 10000);
+		ok(runs, "%u: the engine runs for the other", round);
+		unbinder = without_files(unbind_edu, NULL);
+		usleep(round * 20000);
+		remover = without_files(remove_vedu, &nr);
+		WAIT_FOR(runs, vedu_get(&g, BARTER_VEDU_HALT) == BARTER_VEDU_HALT_GONE,
+			 10000);
+		ok(runs, "%u: whose ring is halted", round);
+		guest_down();
+		is(reap(unbinder, 30000), 0, "%u: edu is unbound", round);
+		/* Who comes too late finds none. */
+		ret = reap(remover, 30000);
+		ok(ret >= 0, "%u: the vEDU is removed", round);
+		is_errno(pci_bind(edu, VEDU_DRIVER), 0, "%u: bind again", round);
+		works_again();
+	}
+}
+
 void worker_cases(void)
 {
 	CASE(worker_killed);
+	CASE_LIMIT(removed_while_edu_goes, 120);
 }
