@@ -43,7 +43,12 @@ module_init(vgpu_init);
 static void __exit vgpu_exit(void)
 {
 	vgpu_debugfs_exit();
-	/* Who has put a reference in vgpu_round_end() may still be about to leave it. */
+	/*
+	 * Who has put a reference in vgpu_round_end() may still be about to leave it. On
+	 * kernels that are preempted this waits until each task has slept or been in user
+	 * space, where nobody is in here any more. The others have no TASKS_RCU, and a plain
+	 * grace period is as good: there a task that has not left is still on its CPU.
+	 */
 	synchronize_rcu_tasks();
 	destroy_workqueue(vgpu_watchdogs);
 	vgpu_pin_exit();
