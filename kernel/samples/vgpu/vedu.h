@@ -20,7 +20,7 @@
  * Locks, outermost first:
  *
  *	memories_lock		window.c: memories and which slice is whose
- *	engine->members_lock	the vEDUs of an engine
+ *	engine->members_lock	the vEDUs of an engine; not held across vedu_gone()
  *	v->control		open, close, reset, end of the engine: who stops and starts
  *				the vEDU; writes of config space and of CONTROL
  *	v->lock			config space, registers and ring
