@@ -12,7 +12,6 @@
 #include <linux/delay.h>
 #include <linux/iommu.h>
 #include <linux/mm.h>
-#include <linux/sched/signal.h>
 #include <linux/vfio.h>
 
 #include "priv.h"
@@ -68,8 +67,6 @@ static int vgpu_vfio_judge(struct vfio_device *vdev, u64 iova)
 	int ret;
 
 	for (i = 0; i < VGPU_VFIO_LOOKS; i++) {
-		if (fatal_signal_pending(current))
-			return -EINTR;
 		ret = vfio_pin_pages(vdev, iova, 1, IOMMU_READ, &page);
 		if (ret > 0) {
 			vfio_unpin_pages(vdev, iova, 1);
@@ -79,41 +76,26 @@ static int vgpu_vfio_judge(struct vfio_device *vdev, u64 iova)
 			return ret;
 		if (i % 2 && !vgpu_vfio_is_there(vdev, iova))
 			return -ENOENT;
-		cond_resched();
 	}
 	return -EREMOTE;
 }
 
 /*
  * Type 1 says -EINVAL of what is not mapped, and of what has no struct page, which is
- * a device's memory. The first such page is looked for, by halves, and judged. By now the
- * guest may have mapped what was missing: 0.
+ * a device's memory. And by now the guest may have mapped what was missing: 0.
  */
 static int vgpu_vfio_explain(struct vfio_device *vdev, u64 iova,
-			     unsigned int npages, struct page **pages)
+			     unsigned int npages)
 {
-	unsigned int first = 0, half;
-	int ret;
+	unsigned int i;
+	int ret = 0;
 
-	while (npages > 1) {
-		if (fatal_signal_pending(current))
-			return -EINTR;
-		half = npages / 2;
-		ret = vfio_pin_pages(vdev, vgpu_address(iova, first), half, IOMMU_READ,
-				     pages);
-		if (ret > 0)
-			vfio_unpin_pages(vdev, vgpu_address(iova, first), ret);
-		else if (ret != -EINVAL)
-			return ret;
-		if (ret == half) {
-			first += half;
-			npages -= half;
-		} else {
-			npages = half;
-		}
-		cond_resched();
-	}
-	return vgpu_vfio_judge(vdev, vgpu_address(iova, first));
+	for (i = 0; i < npages; i++)
+		if (!vgpu_vfio_is_there(vdev, vgpu_address(iova, i)))
+			return -ENOENT;
+	for (i = 0; i < npages && !ret; i++)
+		ret = vgpu_vfio_judge(vdev, vgpu_address(iova, i));
+	return ret;
 }
 
 static int vgpu_vfio_pin(void *data, u64 iova, unsigned int npages, bool write,
@@ -131,7 +113,7 @@ static int vgpu_vfio_pin(void *data, u64 iova, unsigned int npages, bool write,
 				     (write ? IOMMU_WRITE : 0), pages);
 		if (ret != -EINVAL)
 			break;
-		ret = iommufd ? 0 : vgpu_vfio_explain(vdev, iova, npages, pages);
+		ret = iommufd ? 0 : vgpu_vfio_explain(vdev, iova, npages);
 		if (ret)
 			return ret;
 		if (!--tries)
