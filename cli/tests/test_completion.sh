@@ -62,36 +62,67 @@ else
 	ok "bash: --attribute" offers "barter export --attribute " "uc wc"
 fi
 
+# What a person sees in a terminal after a tab.
+term() { tmux -L "barter-c-$$" -f /dev/null "$@" 2> /dev/null; }
+# shows LINE TEXT
+shows() {
+	local end=$((SECONDS + 20))
+	term send-keys C-u "clear" Enter
+	term send-keys -l "$1"
+	term send-keys Tab
+	while term capture-pane -p > "$work/out"; do
+		grep -qF -- "$2" "$work/out" && return 0
+		[ $SECONDS -lt $end ] || return 1
+		sleep 0.1
+	done
+	return 1
+}
+# shell COMMAND...: one whose prompt is "ready> "
+shell() {
+	local end=$((SECONDS + 60))
+	term new-session -d -x 100 -y 30 "$@" || return
+	until term capture-pane -p | grep -q 'ready>'; do
+		[ $SECONDS -lt $end ] || return 1
+		sleep 0.2
+	done
+}
+
+# What _command_offset does needs a bash that completes.
+if ! [ -e /usr/share/bash-completion/bash_completion ] || ! command -v tmux > /dev/null; then
+	skip "bash: a command behind --" "no bash-completion or no tmux"
+else
+	cat > "$work/bashrc" <<-END
+		. /usr/share/bash-completion/bash_completion
+		. '$root/packaging/completion/barter.bash'
+		PATH='${barter%/*}':\$PATH PS1='ready> '
+	END
+	ok "bash in a terminal" shell bash --noprofile --rcfile "$work/bashrc" -i
+	ok "bash: a command behind --" \
+		shows "barter export 0000:01:00.0 2 0+4K -- basena" "0+4K -- basename"
+	# It is the inner command that has this option.
+	ok "bash: and what that takes" \
+		shows "barter export 0000:01:00.0 2 0+4K -- barter topo --impo" "topo --importer"
+	term kill-server
+fi
+
 if ! command -v zsh > /dev/null || ! command -v tmux > /dev/null; then
 	skip "zsh completes" "no zsh or no tmux"
 else
-	zterm() { tmux -L "barter-z-$$" -f /dev/null "$@" 2> /dev/null; }
-	# zsh_offers LINE TEXT: after a tab
-	zsh_offers() {
-		local end=$((SECONDS + 20))
-		zterm send-keys C-u "clear" Enter
-		zterm send-keys -l "$1"
-		zterm send-keys Tab
-		while zterm capture-pane -p > "$work/out"; do
-			grep -qF -- "$2" "$work/out" && return 0
-			[ $SECONDS -lt $end ] || return 1
-			sleep 0.1
-		done
-		return 1
-	}
 	mkdir -p "$work/zsh"
 	cat > "$work/zsh/.zshrc" <<-END
 		fpath=('$root/packaging/completion' \$fpath)
 		PATH='${barter%/*}':\$PATH PS1='ready> '
 		autoload -Uz compinit; compinit -u -d '$work/zsh/dump'
 	END
-	ok "zsh" zterm new-session -d -x 100 -y 30 env "ZDOTDIR=$work/zsh" zsh -i
-	until zterm capture-pane -p | grep -q 'ready>' || [ $SECONDS -gt 600 ]; do sleep 0.2; done
-	ok "zsh: commands" zsh_offers "barter unb" "barter unbind"
-	ok "zsh: commands with what they do" zsh_offers "barter to" "all buffers live"
-	ok "zsh: options" zsh_offers "barter doctor --dr" "barter doctor --dry-run"
-	ok "zsh: devices" zsh_offers "barter bind 0000:02" "barter bind 0000:02:00.0"
-	ok "zsh: bound devices" zsh_offers "barter unbind " "barter unbind 0000:01:00.0"
-	ok "zsh: words of an option" zsh_offers "barter top --sort ch" "--sort changes"
-	zterm kill-server
+	ok "zsh" shell env "ZDOTDIR=$work/zsh" zsh -i
+	ok "zsh: commands" shows "barter unb" "barter unbind"
+	# All that they have in common is typed already: so zsh lists them.
+	ok "zsh: commands with what they do" shows "barter top" "all buffers live"
+	ok "zsh: options" shows "barter doctor --dr" "barter doctor --dry-run"
+	ok "zsh: devices" shows "barter bind 0000:02" "barter bind 0000:02:00.0"
+	ok "zsh: bound devices" shows "barter unbind " "barter unbind 0000:01:00.0"
+	ok "zsh: words of an option" shows "barter top --sort ch" "--sort changes"
+	ok "zsh: a command behind --" \
+		shows "barter export 0000:01:00.0 2 0+4K -- basena" "0+4K -- basename"
+	term kill-server
 fi

@@ -35,12 +35,15 @@ _barter() {
 		offer "$(barter help 2>/dev/null | sed -n 's/^  \([a-z]\{2,\}\) .*/\1/p') --json"
 		return
 	fi
-	# What comes after "--" is a command of its own.
-	for ((at = 2; at < cword; at++)); do
-		if [ "${words[at]}" = -- ]; then
+	# What comes after "--" is a command of its own. Its place is counted in the words
+	# as readline has them, an address being several.
+	for ((at = 2; at < COMP_CWORD; at++)); do
+		if [ "${COMP_WORDS[at]}" = -- ]; then
 			_command_offset $((at + 1))
 			return
 		fi
+	done
+	for ((at = 2; at < cword; at++)); do
 		[[ ${words[at]} == -* ]] || nr=$((nr + 1))
 	done
 	help=$(barter help "$command" 2>/dev/null) || return 0
