@@ -24,6 +24,9 @@ user() { su -s /bin/sh nobody -c "$*"; }
 # lent COMMAND: with a buffer of 64 KiB.
 lent() { barter export "$VM_VRAM0" 2 0+64K -- sh -c "$1"; }
 
+as_new "$VM_VRAM0"
+as_new "$VM_VRAM1"
+
 # No such device, or not ready.
 for command in "bind" "unbind" "doctor" "export" "peek"; do
 	operands=

@@ -75,6 +75,7 @@ barter bind "$VM_EDU" >/dev/null
 exits 1 'a BAR that is not prefetchable' barter export --attribute wc "$VM_EDU" 0 0+64K
 says 'not prefetchable.*--force' 'says why, and what to do'
 exits 0 'by force' barter export --attribute wc --force "$VM_EDU" 0 0+64K -- true
+barter unbind "$VM_EDU" >/dev/null
 
 echo auto >$parameter
 barter doctor >/tmp/said 2>&1

@@ -31,6 +31,8 @@ becomes() {
 	result $? "$2"
 }
 
+as_new "$VM_VRAM0"
+as_new "$VM_EDU" barter-dma
 exits 0 'bind' barter bind "$VM_VRAM0"
 exits 0 'nothing is lent' barter top -n 1
 says ' 0 buffers' 'which it says'

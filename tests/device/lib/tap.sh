@@ -36,6 +36,15 @@ says() {
 	result $? "$2"
 }
 
+# as_new DEVICE [DRIVER]: with that driver or none, as on a machine that was just booted.
+# Suites before this one may have left it with another.
+as_new() {
+	[ ! -e "/sys/bus/pci/devices/$1/driver" ] ||
+		echo "$1" >"/sys/bus/pci/devices/$1/driver/unbind"
+	echo >"/sys/bus/pci/devices/$1/driver_override"
+	[ -z "${2-}" ] || echo "$1" >"/sys/bus/pci/drivers/$2/bind"
+}
+
 # The plan; fails if a test has.
 tap_done() {
 	echo "1..$n"
