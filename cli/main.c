@@ -60,6 +60,13 @@ static int run_help(int argc, char **argv)
 		help_json();
 		return answer_done(EXIT_OK);
 	}
+	if (!strcmp(argv[1], "help")) {
+		fputs("usage: barter help [COMMAND]\n"
+		      "       barter help --json\n\n"
+		      "Show all commands, or what one takes. With --json all of them, for programs.\n",
+		      stdout);
+		return answer_done(EXIT_OK);
+	}
 	command = command_find(argv[1]);
 	if (!command) {
 		fprintf(stderr, "barter: no command \"%s\"; see: barter help\n",

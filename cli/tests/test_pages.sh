@@ -31,6 +31,8 @@ shift
 END
 chmod +x "$work/bin/barter"
 ln -s "$(command -v sh)" "$work/bin/sh"
+# What reads an answer: a filter that is none is found out, where jq is.
+ln -s "$(command -v jq || command -v cat)" "$work/bin/jq"
 
 # runs LINE: are all commands of it well-formed, and was there one?
 runs() {
@@ -50,8 +52,9 @@ for line in "barter list --nonsense" "barter nonsense" "nonsense" "barter export
 done
 
 lines=0
-for document in README.md CHANGELOG.md doc/*.md doc/man/man*/* bench/README.md vmtest/README.md; do
-	[ -e "$root/$document" ] || continue
+for document in $(cd "$root" && ls README.md CHANGELOG.md doc/*.md doc/man/man*/* bench/README.md vmtest/README.md); do
+	# What was typed there was run, and some of it is wrong on purpose.
+	[ "$document" != doc/walkthrough.md ] || continue
 	while read -r number line; do
 		lines=$((lines + 1))
 		ok "$document:$number" runs "${line#\# }"

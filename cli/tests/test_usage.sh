@@ -111,6 +111,8 @@ wrong borrow --seconds 99999999999 a
 ok "--version names META's version" run 0 --version
 ok "--version says $(sed -n 's/^VERSION=//p' "$root/META")" \
 	out_has "barter $(sed -n 's/^VERSION=//p' "$root/META")"
+ok "help of help" run 0 help help
+ok "help of help: says what it takes" out_has "usage: barter help [COMMAND]"
 ok "help" run 0 help
 # The whole of it on one screen, with a line for the prompt.
 fits() {
