@@ -22,10 +22,9 @@ comes() {
 # begin NAME: the script runs, and its last line says that all probes are in place.
 begin() {
 	{
-		cat /tests/tracing/$1.bt
+		cat /tests/bpftrace/$1.bt
 		# bpftrace attaches in order, timers among them.
-		echo 'interval:ms:200 { if (!@ready) { printf("ready\n"); @ready = 1; } }'
-		echo 'END { clear(@ready); }'
+		printf '%s\n' 'interval:ms:200 { if (!@ready) { printf("ready\n"); @ready = 1; } }'
 	} >/tmp/$1.bt
 	bpftrace /tmp/$1.bt >/tmp/$1.out 2>&1 &
 	eval "$1=\$!"
@@ -55,6 +54,8 @@ use() {
 		kill $dma $stuck' >/tmp/use.log 2>&1
 }
 
+as_new "$VM_VRAM0"
+as_new "$VM_EDU" barter-dma
 barter bind "$VM_VRAM0" >/tmp/said 2>&1
 result $? 'bind'
 exits 0 'bpftrace knows the tracepoints' bpftrace -l 'tracepoint:barter:*'
