@@ -72,7 +72,7 @@ end revokes
 says "^[0-9:]* sh  *[0-9]* $VM_VRAM0  *4  *0  *[0-9]* us" 'revokes: who, of which device, why, how long'
 says "sh  *[0-9]* buffer $id waits for [12] maps to be let go" 'revokes: what it waits for'
 says '^@us_by_reason\[4\]' 'revokes: times by reason'
-grep -e " $VM_VRAM0  *4  *0 " /tmp/said | awk '$6 >= 250000 { found = 1 } END { exit !found }'
+grep -e " $VM_VRAM0  *4  *0 " /tmp/said | awk '$7 >= 250000 { found = 1 } END { exit !found }'
 result $? 'revokes: the reset waited as long as the importer'
 end faults
 says "^@faults\[$id, holder, 0\]: [1-9]" 'faults: by buffer, program and size'
