@@ -147,7 +147,7 @@ fix)
 	check 'and keeps it' [ "$(basename "$(readlink "/sys/bus/pci/devices/$VM_EDU/driver")")" = "$driver" ]
 
 	# Modules, all that hang on barter.ko.
-	for round in 1 2 3 4; do
+	for _ in 1 2 3 4; do
 		lsmod | awk '/^barter/ { print $1 }' | xargs -r -n 1 rmmod 2>/dev/null
 	done
 	check 'barter.ko is away' [ ! -e /sys/module/barter ]
