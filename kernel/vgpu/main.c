@@ -46,8 +46,10 @@ static void __exit vgpu_exit(void)
 	/*
 	 * Who has put a reference in vgpu_round_end() may still be about to leave it. On
 	 * kernels that are preempted this waits until each task has slept or been in user
-	 * space, where nobody is in here any more. The others have no TASKS_RCU, and a plain
-	 * grace period is as good: there a task that has not left is still on its CPU.
+	 * space, where nobody is in here any more. Kernels that are not have no TASKS_RCU, and
+	 * a plain grace period is as good: there a task that has not left is still on its
+	 * CPU. (So it is on one that is, and has nothing that needs TASKS_RCU; but for a task
+	 * that was preempted in its last few instructions here.)
 	 */
 	synchronize_rcu_tasks();
 	destroy_workqueue(vgpu_watchdogs);

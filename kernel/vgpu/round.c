@@ -47,7 +47,8 @@
 
 /*
  * So often VFIO is sent away; then it is waited for. The eleventh time is the last, and one
- * is kept in reserve.
+ * is kept in reserve: the device by which calls were told apart may go, and then the next
+ * one may be taken for the one before. No other can be, for who comes counts.
  */
 #define VGPU_LATE_MOST	9
 
@@ -489,14 +490,22 @@ bool vgpu_pin_end(struct barter_vgpu_space *space, bool failed)
 /**
  * vgpu_rounds_open - a space is opened, by current
  * @space: the space
+ *
+ * It may have been told of unmaps that still go on before it was closed, and has not seen
+ * what VFIO has asked since: its next call counts, whatever the others have seen.
  */
 void vgpu_rounds_open(struct barter_vgpu_space *space)
 {
 	struct vgpu_guest *guest = vgpu_guest_get();
+	struct vgpu_told *told;
 
 	spin_lock(&vgpu_rounds_lock);
 	vgpu_guest_join(guest, space);
 	space->opened = vgpu_rounds_seq;
+	list_for_each_entry(told, &space->told, node_space) {
+		told->call = 0;
+		told->round->quiet = 0;
+	}
 	spin_unlock(&vgpu_rounds_lock);
 }
 

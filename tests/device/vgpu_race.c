@@ -432,6 +432,19 @@ static void asked_for_others(void)
 	is_clean("after");
 }
 
+/* A device that was told before, and was closed meanwhile, has not seen what came then. */
+static void asked_of_one_after_the_other(void)
+{
+	struct vt_mock m;
+
+	new_mock();
+	vt_mock(VT_MOCK_ASKS, VT_MOCK_MOST, 0, 0, NULL);
+	is(vt_mock(VT_MOCK_SWAP, 0, 0, 1, &m), 0, "VFIO asks one device after the other");
+	is(m.out_rounds, VT_MOCK_MOST, "until the last time");
+	is(m.out_mapped, 2, "from the third time on nobody maps the page");
+	is_clean("after");
+}
+
 /* A device that is opened when VFIO has asked several times has seen none of them. */
 static void opened_late(void)
 {
@@ -725,6 +738,7 @@ int main(void)
 	CASE(unmapped_meanwhile);
 	CASE(asked_often);
 	CASE(asked_for_others);
+	CASE(asked_of_one_after_the_other);
 	CASE_LIMIT(opened_late, 100);
 	CASE(unmapped_long);
 	CASE_LIMIT(storm_mock, 200);

@@ -26,7 +26,7 @@
 #define VEDU_MAX_PAGES	((64UL << 20) >> PAGE_SHIFT)
 
 /* Maps again when the guest unmaps something at the very moment: for 255 ms or more. */
-#define VEDU_MAP_TRIES	8
+#define VEDU_MAP_TRIES	9
 
 /**
  * struct vedu_map - a range of guest memory
@@ -166,7 +166,7 @@ int vedu_map_again(struct vedu *v, struct vedu_map *range)
 		if (READ_ONCE(range->lost))
 			return -EAGAIN;
 		ret = vedu_map_try(v, range);
-		if (ret != -EAGAIN)
+		if (ret != -EAGAIN || tries == VEDU_MAP_TRIES - 1)
 			break;
 		/* Perhaps it has unmapped something else, and that is not over yet. */
 		msleep_interruptible(1 << tries);

@@ -173,6 +173,12 @@ struct vt_copy {
  */
 #define VT_MOCK_ASKS	10
 #define VT_MOCK_MOST	11
+/*
+ * The guest unmaps page @first; VFIO asks VT_MOCK_MOST times, the first time all of as many
+ * devices, then one after the other: each is opened again when the one before is closed,
+ * and maps the page when it was asked, and unmaps it at once.
+ */
+#define VT_MOCK_SWAP	12
 
 /**
  * struct vt_mock - VT_MOCK_CALL

@@ -316,6 +316,53 @@ static int mock_unmap(struct vt_mock *req)
 	return req->out_pinned ? -EDEADLK : 0;
 }
 
+static void mock_tell(struct barter_vgpu_space *space, const struct vt_mock *req)
+{
+	barter_vgpu_dma_unmap(space, req->first << PAGE_SHIFT, PAGE_SIZE);
+}
+
+/* Devices that come and go while VFIO unmaps. */
+static int mock_swap(struct vt_mock *req)
+{
+	struct barter_vgpu_config config = {
+		.name = "swapped",
+		.ops = &vt_ops,
+		.priv = &vt_spaces[VT_MOCK],
+		.backend = &mock_backend,
+		.max_pages = mock_max_pages,
+		.max_maps = mock_max_maps,
+	};
+	struct barter_vgpu_space *spaces[VT_MOCK_MOST - 1];
+	unsigned int i, n;
+	int ret = 0;
+
+	WRITE_ONCE(mock_rounds, 0);
+	WRITE_ONCE(mock_mapped, 0);
+	for (n = 0; !ret && n < ARRAY_SIZE(spaces); n += !ret)
+		ret = barter_vgpu_create(&config, &spaces[n]);
+	if (ret)
+		goto out_destroy;
+	for (i = 0; i < n; i++)
+		barter_vgpu_open(spaces[i]);
+	for (i = 0; i < n; i++)
+		mock_tell(spaces[i], req);
+	for (i = 0; i < n; i++)
+		barter_vgpu_close(spaces[i]);
+	WRITE_ONCE(mock_rounds, 1);
+	for (i = 0; i < n; i++) {
+		barter_vgpu_open(spaces[i]);
+		mock_tell(spaces[i], req);
+		WRITE_ONCE(mock_rounds, mock_rounds + 1);
+		mock_between(spaces[i], req->first);
+		barter_vgpu_close(spaces[i]);
+	}
+	mock_count(req);
+out_destroy:
+	while (n--)
+		barter_vgpu_destroy(spaces[n]);
+	return ret;
+}
+
 static void mock_set_kind(const struct vt_mock *req)
 {
 	u64 i, end = min_t(u64, req->first + req->npages, VT_MOCK_GUEST);
@@ -344,6 +391,8 @@ int vt_mock_call(struct vt_mock *req)
 	case VT_MOCK_PAGES_ARE:
 		mock_set_kind(req);
 		break;
+	case VT_MOCK_SWAP:
+		return mock_swap(req);
 	case VT_MOCK_UNMAP:
 		return mock_unmap(req);
 	case VT_MOCK_CLOSE:
