@@ -62,8 +62,10 @@ else
 	ok "bash: --attribute" offers "barter export --attribute " "uc wc"
 fi
 
-# What a person sees in a terminal after a tab.
-term() { tmux -L "barter-c-$$" -f /dev/null "$@" 2> /dev/null; }
+# What a person sees in a terminal after a tab. Each shell has a server of its own: one
+# that was told to end still takes calls for a moment, and loses them.
+turn=0
+term() { tmux -L "barter-c-$$-$turn" -f /dev/null "$@" 2> /dev/null; }
 # shows LINE TEXT
 shows() {
 	local end=$((SECONDS + 20))
@@ -80,6 +82,7 @@ shows() {
 # shell COMMAND...: one whose prompt is "ready> "
 shell() {
 	local end=$((SECONDS + 60))
+	turn=$((turn + 1))
 	term new-session -d -x 100 -y 30 "$@" || return
 	until term capture-pane -p | grep -q 'ready>'; do
 		[ $SECONDS -lt $end ] || return 1
