@@ -14,6 +14,7 @@
  * that the kernel was told to leave alone (memmap=), where the host reads it.
  *
  * Report, line by line:
+ *	begun		this program runs: what comes late from here on is not the boot
  *	ready MS	the command starts; the kernel has been up for MS ms
  *	out BYTES	/out lies in the reserved RAM
  *	complaint TEXT	the run failed, whatever the command says
@@ -415,6 +416,7 @@ static void begin(void)
 	mount_all();
 	if (!have_ports)
 		printf("vmtest-init: no access to I/O ports: %s\n", strerror(errno));
+	report("begun");
 	sethostname("vmtest", 6);
 	setenv("PATH", "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", 1);
 	setenv("HOME", "/root", 1);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * runner -t SECONDS -d DIR [-i] -- QEMU...: the host's side of one run.
+ * runner -t SECONDS -d DIR [-b SECONDS] [-i] -- QEMU...: the host's side of one run.
  *
  * Starts QEMU in DIR with the channels that the guest's init and vmctl expect,
  * passes the command's output on, forwards vmctl's requests to QEMU's monitor or
@@ -10,8 +10,9 @@
  * here may wait for QEMU in any other place.
  *
  * What came out is left in DIR/result, one line each, for vmtest to read:
- *	ready MS, complaint TEXT, note TEXT, exit STATUS, verdict	as init reported
+ *	begun, ready MS, complaint TEXT, note TEXT, exit STATUS, verdict	as init reported
  *	late		the time was up
+ *	silent		the kernel wrote nothing for -b seconds, and init had not begun
  *	signal N	QEMU itself was killed by signal N
  *	qemu N		QEMU ended by itself with status N
  *	stopped		we were interrupted
@@ -26,6 +27,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -48,7 +50,7 @@ static struct channel {
 
 static FILE *result;
 static volatile sig_atomic_t stop_signal;
-static bool have_verdict;
+static bool have_report, have_verdict;
 
 /* The answer to the guest that is on its way, and how much may go out now. */
 static struct buffer answer;
@@ -208,6 +210,7 @@ static void report_line(const char *line)
 		monitor_send(command, false);
 		return;
 	}
+	have_report = true;
 	fprintf(result, "%s\n", line);
 	fflush(result);
 	if (!strcmp(line, "verdict")) {
@@ -371,19 +374,39 @@ static pid_t start_qemu(char **qemu, bool interactive)
 	_exit(127);
 }
 
+/* Has the kernel written nothing for LIMIT seconds while init has not begun? */
+static bool silent(double limit)
+{
+	static double since;
+	static off_t size = -1;
+	struct stat st;
+
+	if (have_report || limit <= 0)
+		return false;
+	if (stat("console.log", &st))
+		st.st_size = 0;
+	if (st.st_size != size) {
+		size = st.st_size;
+		since = now();
+	}
+	return now() - since > limit;
+}
+
 int main(int argc, char **argv)
 {
 	static const int ends[] = { SIGINT, SIGTERM, SIGHUP };
-	double deadline = 0, quit_by = 0;
+	double deadline = 0, quit_by = 0, silence = 0;
 	const char *dir = NULL;
 	bool interactive = false, killed = false;
 	int opt, status = 0;
 	FILE *pidfile;
 	pid_t qemu;
 
-	while ((opt = getopt(argc, argv, "+t:d:i")) != -1) {
+	while ((opt = getopt(argc, argv, "+t:b:d:i")) != -1) {
 		if (opt == 't')
 			deadline = now() + atof(optarg);
+		else if (opt == 'b')
+			silence = atof(optarg);
 		else if (opt == 'd')
 			dir = optarg;
 		else if (opt == 'i')
@@ -392,7 +415,7 @@ int main(int argc, char **argv)
 			return 125;
 	}
 	if (!dir || optind >= argc || chdir(dir))
-		die("usage: runner -t SECONDS -d DIR [-i] -- QEMU...");
+		die("usage: runner -t SECONDS -d DIR [-b SECONDS] [-i] -- QEMU...");
 	result = fopen("result", "we");
 	if (!result)
 		die("result");
@@ -414,6 +437,8 @@ int main(int argc, char **argv)
 			fputs("stopped\n", result);
 		else if (deadline && now() > deadline && !have_verdict && !killed)
 			fputs("late\n", result);
+		else if (!killed && silent(silence))
+			fputs("silent\n", result);
 		else if (!quit_by || now() < quit_by)
 			continue;
 		if (!killed)
