@@ -34,6 +34,9 @@ int barter_vfio_claim(struct barter_vfio *bv, unsigned int bar)
 {
 	int ret;
 
+	/* What is claimed stays so for as long as the device is open. */
+	if (!IS_ERR_OR_NULL((__force void *)READ_ONCE(bv->core.barmap[bar])))
+		return 0;
 	if (!pci_resource_len(bv->core.pdev, bar))
 		return -ENODEV;
 	if (mutex_lock_killable(&bv->claim_lock))
