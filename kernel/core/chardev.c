@@ -95,8 +95,7 @@ static u32 barter_info_importers(struct dma_buf *dmabuf,
 /* Where in 2 MiB the longest run has its first byte, if the buffer began in there. */
 static u32 barter_info_phase(const struct barter_buf *buf)
 {
-	struct barter_run run = barter_ranges_run(&buf->ranges,
-						  buf->ranges.longest);
+	struct barter_run run = barter_ranges_longest(&buf->ranges);
 
 	return (buf->bar_start + run.offset - run.pos) & (SZ_2M - 1);
 }

@@ -7,7 +7,7 @@
  * Every number that comes in here was chosen by a user. barter_ranges_take()
  * is the one place that judges it; all other functions rely on a structure
  * that passed, and none of them allocates, takes a lock or loops more than once
- * over the runs; but for the cuts, which search, none sleeps. This file must
+ * over the runs; but for the cuts, which search, and the longest none sleeps. This file must
  * stay free of struct device and of everything else that user space lacks: the
  * unit tests and the fuzzer compile it as it is.
  */
@@ -23,7 +23,7 @@
 #include <linux/sched.h>
 #endif
 
-/* Searches between two chances for others to run. */
+/* Steps, or searches, between two chances for others to run. */
 #define CUT_BATCH	1024
 
 /* No piece ends there: all are made of whole pages. */
@@ -32,60 +32,42 @@
 /**
  * struct merge - runs that are being built
  * @table: where they go
- * @nr: number of runs so far
- * @longest: which one is the longest, the last one left out
- * @most: bytes of it
- * @begun: where in the buffer the last run begins
+ * @next: where the next one goes
  * @length: bytes so far
  * @last_end: offset behind the last run; NOWHERE before the first
  * @end: offset behind the highest run
  */
 struct merge {
 	union barter_slot *table;
-	u32 nr;
-	u32 longest;
-	u64 most;
-	u64 begun;
+	union barter_slot *next;
 	u64 length;
 	u64 last_end;
 	u64 end;
 };
 
-/* The last run is as long as it will be. */
-static inline void merge_close(struct merge *m)
-{
-	u64 length = m->length - m->begun;
-
-	if (length > m->most) {
-		m->most = length;
-		m->longest = m->nr - 1;
-	}
-	m->begun = m->length;
-}
-
-/* A new run begins with this piece, or the last one grows by it. */
-static inline void merge_add(struct merge *m, u64 offset, u64 length)
+/*
+ * A new run begins with this piece, or the last one grows by it. With a million of them
+ * each instruction counts. False if the sum overflows.
+ */
+static inline bool merge_add(struct merge *m, u64 offset, u64 length)
 {
 	if (offset != m->last_end) {
-		merge_close(m);
-		m->table[m->nr].pos = m->length;
-		m->table[m->nr].offset = offset;
-		m->nr++;
+		m->next->pos = m->length;
+		m->next->offset = offset;
+		m->next++;
 	}
-	m->length += length;
 	m->last_end = offset + length;
 	if (m->last_end > m->end)
 		m->end = m->last_end;
+	return !check_add_overflow(m->length, length, &m->length);
 }
 
 /* But for @out->one. */
 static inline void merge_end(struct merge *m, struct barter_ranges *out)
 {
-	merge_close(m);
 	out->length = m->length;
 	out->end = m->end;
-	out->nr = m->nr;
-	out->longest = m->longest;
+	out->nr = m->next - m->table;
 	out->runs = m->table;
 }
 
@@ -130,8 +112,8 @@ static int range_error(const struct barter_range *range)
 int barter_ranges_take(struct barter_ranges *out, union barter_slot *table,
 		       u32 nr, u64 bar_length)
 {
-	struct merge m = { .table = table, .last_end = NOWHERE };
-	const union barter_slot *slot;
+	struct merge m = { table, table, .last_end = NOWHERE };
+	const union barter_slot *slot, *end;
 	u64 most;
 
 	if (!nr)
@@ -140,16 +122,16 @@ int barter_ranges_take(struct barter_ranges *out, union barter_slot *table,
 		return -E2BIG;
 
 	/* A run is written where its first range was, or further down. */
-	for (slot = table; slot < table + nr; slot++) {
+	end = table + nr;
+	for (slot = table; slot < end; slot++) {
 		u64 offset = slot->range.offset, length = slot->range.length;
 
 		/* Of length 0 less 1 is beyond every BAR. */
 		if ((offset | length) & (PAGE_SIZE - 1) ||
 		    length - 1 >= bar_length || offset > bar_length - length)
 			return range_error(&slot->range);
-		if (length > U64_MAX - m.length)
+		if (!merge_add(&m, offset, length))
 			return -EINVAL;
-		merge_add(&m, offset, length);
 	}
 
 	if (!check_mul_overflow(bar_length, (u64)BARTER_MAX_OVERCOMMIT, &most) &&
@@ -198,6 +180,31 @@ bool barter_ranges_find(const struct barter_ranges *r, u64 pos,
 		return false;
 	*run = barter_ranges_run(r, ranges_index(r, pos));
 	return true;
+}
+
+/**
+ * barter_ranges_longest - the longest run
+ * @r: the buffer's runs
+ *
+ * Asked for now and then, so it is looked for only then. Context: may sleep; goes once
+ * over all runs.
+ *
+ * Return: the run; of several that are as long, the first.
+ */
+struct barter_run barter_ranges_longest(const struct barter_ranges *r)
+{
+	struct barter_run longest = barter_ranges_run(r, 0);
+	u32 i;
+
+	for (i = 1; i < r->nr; i++) {
+		struct barter_run run = barter_ranges_run(r, i);
+
+		if (run.length > longest.length)
+			longest = run;
+		if (i % CUT_BATCH == 0)
+			cond_resched();
+	}
+	return longest;
 }
 
 /**
@@ -264,7 +271,7 @@ void barter_ranges_cut_fill(struct barter_ranges *out, union barter_slot *table,
 			    const struct barter_ranges *parent,
 			    const struct barter_ranges *cut)
 {
-	struct merge m = { .table = table, .last_end = NOWHERE };
+	struct merge m = { table, table, .last_end = NOWHERE };
 	u32 i;
 
 	for (i = 0; i < cut->nr; i++) {

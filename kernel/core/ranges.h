@@ -57,7 +57,6 @@ struct barter_run {
  * @length: bytes of the whole buffer
  * @end: offset behind the highest byte of any run
  * @nr: number of runs, at least 1
- * @longest: index of the longest run; of several that are as long, the first
  * @runs: sorted by pos, without holes in pos
  * @one: where a single run is, unless @runs is memory of its own (table.c)
  */
@@ -65,7 +64,6 @@ struct barter_ranges {
 	u64 length;
 	u64 end;
 	u32 nr;
-	u32 longest;
 	const union barter_slot *runs;
 	union barter_slot one;
 };
@@ -90,6 +88,7 @@ int barter_ranges_take(struct barter_ranges *out, union barter_slot *table,
 		       u32 nr, u64 bar_length);
 bool barter_ranges_find(const struct barter_ranges *r, u64 pos,
 			struct barter_run *run);
+struct barter_run barter_ranges_longest(const struct barter_ranges *r);
 int barter_ranges_cut_check(const struct barter_ranges *parent,
 			    const struct barter_ranges *cut, u64 least,
 			    u32 *nr_runs);

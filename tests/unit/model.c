@@ -104,8 +104,9 @@ static u64 *expand(const struct barter_range *ranges, u32 nr, u64 npages)
 static const char *compare_runs(const struct barter_ranges *r, u32 nr_runs,
 				u64 length)
 {
-	u64 pos = 0, end = 0, most = 0, last_end = U64_MAX;
-	u32 longest = 0, i;
+	u64 pos = 0, end = 0, last_end = U64_MAX;
+	struct barter_run longest = { };
+	u32 i;
 
 	if (r->nr != nr_runs)
 		return "runs: number";
@@ -123,17 +124,16 @@ static const char *compare_runs(const struct barter_ranges *r, u32 nr_runs,
 		last_end = run.offset + run.length;
 		if (last_end > end)
 			end = last_end;
-		if (run.length > most) {
-			most = run.length;
-			longest = i;
-		}
+		if (run.length > longest.length)
+			longest = run;
 		pos += run.length;
 	}
 	if (pos != length)
 		return "runs: lengths of all";
 	if (r->end != end)
 		return "runs: where the highest ends";
-	if (r->longest != longest)
+	if (barter_ranges_longest(r).pos != longest.pos ||
+	    barter_ranges_longest(r).length != longest.length)
 		return "runs: the longest";
 	return NULL;
 }

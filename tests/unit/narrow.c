@@ -13,6 +13,7 @@
 #define size_t u32
 #define barter_ranges_take narrow_ranges_take
 #define barter_ranges_find narrow_ranges_find
+#define barter_ranges_longest narrow_ranges_longest
 #define barter_ranges_cut_check narrow_ranges_cut_check
 #define barter_ranges_cut_fill narrow_ranges_cut_fill
 #define barter_ranges_segments narrow_ranges_segments
@@ -20,6 +21,7 @@
 
 bool narrow_ranges_find(const struct barter_ranges *r, u64 pos,
 			struct barter_run *run);
+struct barter_run narrow_ranges_longest(const struct barter_ranges *r);
 int narrow_ranges_cut_check(const struct barter_ranges *parent,
 			    const struct barter_ranges *cut, u64 least,
 			    u32 *nr_runs);
