@@ -277,7 +277,6 @@ static void barter_buf_free(struct barter_buf *buf)
 	barter_memattr_buf_free(buf);
 	barter_window_free(buf);
 	mutex_destroy(&buf->window_lock);
-	pci_dev_put(buf->pdev);
 	barter_shown_free(buf);
 	barter_table_free(&buf->ranges);
 	kfree(buf);
@@ -320,7 +319,7 @@ int barter_buf_make(struct barter_buf *buf, unsigned int open_flags)
 	struct dma_buf *dmabuf;
 
 	exp->ops->get(exp);
-	buf->pdev = pci_dev_get(exp->pdev);
+	buf->pdev = exp->pdev;
 	buf->least = min(buf->least, buf->ranges.length);
 	buf->id = atomic64_fetch_inc(&barter_next_id);
 	init_waitqueue_head(&buf->idle);

@@ -37,8 +37,8 @@ void barter_exporter_mutex_init(struct mutex *lock)
  *	ops->put()
  * @ops: the driver's callbacks
  *
- * Holds a reference to @pdev until barter_exporter_cleanup(), so that a revoke
- * that races the device's removal has a name to print. The exporter begins
+ * Holds a reference to @pdev until barter_exporter_cleanup(): buffers that outlive the
+ * driver have no other, nor a revoke that races the device's removal. The exporter begins
  * closed: barter_exporter_restore(BARTER_REASON_CLOSED) opens it. Context: may
  * sleep.
  *
@@ -209,13 +209,14 @@ int barter_exporter_publish(struct barter_buf *buf, struct barter_buf *parent)
 		goto out_unlock;
 	}
 
-	dma_resv_lock(buf->dmabuf->resv, NULL);
-	/* The killed end of its parent adds INTERRUPTED without the mutex. */
+	/*
+	 * Nobody else has it yet: no need for its dma_resv. The killed end of its
+	 * parent adds INTERRUPTED without the mutex.
+	 */
 	buf->own = parent ? READ_ONCE(parent->own) : 0;
 	buf->reasons = exp->reasons | buf->own;
 	buf->state = buf->reasons ? BARTER_STATE_REVOKED : BARTER_STATE_OK;
 	buf->drained = buf->reasons;
-	dma_resv_unlock(buf->dmabuf->resv);
 
 	ret = barter_tree_add(buf, parent);
 out_unlock:

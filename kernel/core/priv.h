@@ -55,8 +55,8 @@ struct barter_fences {
  * struct barter_buf - one lent dma-buf
  *
  * Belongs to its dma_buf: made by barter_export_fd(), freed by the release
- * callback. Holds a reference to the exporter (and through exp_info.owner to
- * the driver's module) and to the pci_dev, so it outlives close and unbind.
+ * callback. Holds a reference to the exporter, which has one to @pdev, and through
+ * exp_info.owner to the driver's module, so it outlives close and unbind.
  *
  * Constant after publication: @exp, @pdev, @dmabuf, @dentry, @ranges, @shown (what
  * its holder is told: of a slice, the ranges in what it was cut from), @slice,
@@ -64,8 +64,8 @@ struct barter_fences {
  * all that it was cut from, and itself: what overcommit counts from), @id, and @domain,
  * @bus, @devfn, which may be asked for when the device's bus is gone.
  *
- * Under the dma_resv: @reasons, @state, @generation, @maps (written; read
- * without it by the waiting side, which then synchronises through the resv).
+ * Under the dma_resv, but before publication: @reasons, @state, @generation, @maps
+ * (written; read without it by the waiting side, which then synchronises through it).
  * @final is set at the same time and never cleared. @own are the reasons that are
  * the buffer's alone. @waits is how many revokes wait for the buffer. @drained says
  * that no map, no fence from before and no CPU mapping was left when the last revoke
