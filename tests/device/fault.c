@@ -47,6 +47,7 @@ static void lend(void)
 static struct dev big;
 static const struct dev *lender = &mem;
 static struct export *request;
+static uint32_t runs;			/* what becomes of its ranges */
 
 static int call_export(void)
 {
@@ -63,7 +64,7 @@ static bool whole_export(int got)
 
 	p = buf_map(got, 0, nr * PAGE, RW);
 	fine = p && !buf_info(got, &info) && info.out_length == nr * PAGE &&
-		info.out_nr_ranges == nr &&
+		info.out_nr_ranges == runs &&
 		info.out_state == BARTER_STATE_OK && !info.out_reasons &&
 		!peek(p, &v) && !peek(p + (nr - 1) * PAGE, &v);
 	if (lender == &mem)
@@ -73,17 +74,29 @@ static bool whole_export(int got)
 	return fine;
 }
 
-static void sweep_export(const char *name, uint32_t nr, unsigned int least,
-			 bool sparse)
+/* @pairs: two ranges each touch and are merged. */
+static void sweep_request(const char *name, uint32_t nr, unsigned int least,
+			  bool sparse, bool pairs)
 {
 	const struct fault_call c = {
 		.name = name, .call = call_export, .whole = whole_export,
 		.least = least, .sparse = sparse,
 	};
+	struct vfio_region_dma_range *r;
 
 	request = lend_request(lender, nr, 7, PAGE);
+	r = request->r.dma_ranges;
+	for (uint32_t i = 1; pairs && i < nr; i += 2)
+		r[i].offset = r[i - 1].offset + PAGE;
+	runs = pairs ? nr / 2 : nr;
 	fault_sweep(&c);
 	free(request);
+}
+
+static void sweep_export(const char *name, uint32_t nr, unsigned int least,
+			 bool sparse)
+{
+	sweep_request(name, nr, least, sparse, false);
 }
 
 static void export_one_range(void)
@@ -94,6 +107,8 @@ static void export_one_range(void)
 static void export_many_ranges(void)
 {
 	sweep_export("64 ranges", 64, 5, false);
+	/* Half of the table is given back, if there is memory to do so. */
+	sweep_request("240 ranges that become 120", 240, 6, false, true);
 	sweep_export("30000 ranges", 30000, 5, false);
 }
 
