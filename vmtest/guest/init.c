@@ -441,6 +441,8 @@ int main(int argc, char **argv)
 	conf = read_file(etc_path("conf"), NULL);
 	have_ports = !iopl(3);
 	if (!strcmp(argv[0], "/shutdown")) {
+		/* systemd leaves every file system read-only, this root too. */
+		mount(NULL, "/", NULL, MS_REMOUNT, NULL);
 		status = status_in_system();
 	} else {
 		begin();
