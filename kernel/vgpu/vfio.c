@@ -19,8 +19,15 @@
 /* A right that no guest memory has: type 1 says -EPERM only of what is mapped. */
 #define VGPU_VFIO_NEVER		(1 << 30)
 
-/* So often a pin is tried that iommufd may have refused because it unmaps just then. */
+/* So often a pin is tried of what type 1 has said to be there. */
 #define VGPU_VFIO_TRIES		3
+
+/*
+ * iommufd says of memory that it is about to unmap what it says of a dma-buf's, and tells
+ * us only then: whoever unmaps may lose the CPU in between, for as long as others have
+ * work. So much time is given to it in all, in steps that double, in ms.
+ */
+#define VGPU_VFIO_PATIENCE	128
 
 /* Looks at a page that type 1 does not pin, until it is believed to be a device's. */
 #define VGPU_VFIO_LOOKS		8
@@ -98,13 +105,24 @@ static int vgpu_vfio_explain(struct vfio_device *vdev, u64 iova,
 	return ret;
 }
 
+/* Ask iommufd once more, after a pause? */
+static bool vgpu_vfio_again(unsigned int *pause)
+{
+	if (*pause >= VGPU_VFIO_PATIENCE)
+		return false;
+	fsleep(*pause * USEC_PER_MSEC);
+	*pause *= 2;
+	return true;
+}
+
 static int vgpu_vfio_pin(void *data, u64 iova, unsigned int npages, bool write,
 			 struct page **pages)
 {
 	struct vfio_device *vdev = data;
 	u64 last = vgpu_address(iova, npages) - 1;
 	bool iommufd = vgpu_vfio_is_iommufd(vdev);
-	int ret, tries = VGPU_VFIO_TRIES;
+	unsigned int tries = VGPU_VFIO_TRIES, pause = 1;
+	int ret;
 
 	if ((dma_addr_t)last != last || (iommufd && last > ULONG_MAX))
 		return -EOVERFLOW;
@@ -113,13 +131,16 @@ static int vgpu_vfio_pin(void *data, u64 iova, unsigned int npages, bool write,
 				     (write ? IOMMU_WRITE : 0), pages);
 		if (ret != -EINVAL)
 			break;
-		ret = iommufd ? 0 : vgpu_vfio_explain(vdev, iova, npages);
+		if (iommufd) {
+			if (!vgpu_vfio_again(&pause))
+				return -EREMOTE;
+			continue;
+		}
+		ret = vgpu_vfio_explain(vdev, iova, npages);
 		if (ret)
 			return ret;
 		if (!--tries)
-			return iommufd ? -EREMOTE : -EAGAIN;
-		if (iommufd)
-			usleep_range(1000, 2000);
+			return -EAGAIN;
 	}
 	if (ret == npages)
 		return 0;
@@ -145,14 +166,19 @@ static int vgpu_vfio_rw(void *data, u64 iova, void *buffer, size_t length,
 	struct vfio_device *vdev = data;
 	bool iommufd = vgpu_vfio_is_iommufd(vdev);
 	u64 last = iova + length - 1;
+	unsigned int pause = 1;
 	int ret;
 
 	if ((dma_addr_t)last != last || (iommufd && last > ULONG_MAX))
 		return -EOVERFLOW;
-	ret = vfio_dma_rw(vdev, iova, buffer, length, write);
-	if (ret == -EINVAL)
-		return iommufd ? -EREMOTE : -ENOENT;
-	return ret;
+	do {
+		ret = vfio_dma_rw(vdev, iova, buffer, length, write);
+		if (ret != -EINVAL)
+			return ret;
+		if (!iommufd)
+			return -ENOENT;
+	} while (vgpu_vfio_again(&pause));
+	return -EREMOTE;
 }
 
 const struct barter_vgpu_backend barter_vgpu_vfio = {
