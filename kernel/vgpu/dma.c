@@ -25,16 +25,43 @@
  */
 #define VGPU_DMA_ATTRS	DMA_ATTR_SKIP_CPU_SYNC
 
+/**
+ * struct vgpu_reach - what a device can be given; asked for once, not for each run
+ * @dev: the device
+ * @direct: by physical addresses; else behind the IOMMU's code
+ * @limit: the highest address, if they are physical ones
+ * @most: pages of its longest segment
+ * @boundary: that no segment may cross, as a mask
+ */
+struct vgpu_reach {
+	struct device *dev;
+	bool direct;
+	u64 limit;
+	unsigned long most;
+	u64 boundary;
+};
+
+static void vgpu_reach_ask(struct vgpu_reach *reach, struct device *dev)
+{
+	*reach = (struct vgpu_reach) {
+		.dev = dev,
+		.direct = !use_dma_iommu(dev),
+		.limit = min_not_zero(dma_get_mask(dev), dev->bus_dma_limit),
+		.most = max(dma_get_max_seg_size(dev) >> PAGE_SHIFT, 1U),
+		.boundary = dma_get_seg_boundary(dev) | ~PAGE_MASK,
+	};
+}
+
 /* Can the device be given the addresses of a run as they are? */
-static bool vgpu_reaches(struct device *dev, unsigned long pfn,
+static bool vgpu_reaches(const struct vgpu_reach *reach, unsigned long pfn,
 			 unsigned long npages)
 {
-	dma_addr_t first = phys_to_dma(dev, PFN_PHYS((phys_addr_t)pfn));
-	dma_addr_t last = phys_to_dma(dev, PFN_PHYS((phys_addr_t)pfn + npages) - 1);
-	u64 limit = min_not_zero(dma_get_mask(dev), dev->bus_dma_limit);
+	phys_addr_t start = PFN_PHYS((phys_addr_t)pfn);
+	dma_addr_t first = phys_to_dma(reach->dev, start);
+	dma_addr_t last = phys_to_dma(reach->dev, start + PFN_PHYS((phys_addr_t)npages) - 1);
 
 	return first != DMA_MAPPING_ERROR && last != DMA_MAPPING_ERROR &&
-	       last <= limit;
+	       last <= reach->limit;
 }
 
 /*
@@ -42,42 +69,41 @@ static bool vgpu_reaches(struct device *dev, unsigned long pfn,
  * physical addresses nobody else sees to that, and the IOMMU's code, whose addresses begin
  * on a boundary where that matters, would fill an entry up to it with what lies behind it.
  */
-static unsigned long vgpu_part(struct device *dev, bool direct, u64 offset,
+static unsigned long vgpu_part(const struct vgpu_reach *reach, u64 offset,
 			       unsigned long pfn, unsigned long npages)
 {
-	unsigned long most = dma_get_max_seg_size(dev) >> PAGE_SHIFT;
-	u64 boundary = dma_get_seg_boundary(dev) | ~PAGE_MASK;
-	u64 at = direct ? phys_to_dma(dev, PFN_PHYS((phys_addr_t)pfn)) : offset;
+	u64 at = reach->direct ?
+		 phys_to_dma(reach->dev, PFN_PHYS((phys_addr_t)pfn)) : offset;
+	u64 room = reach->boundary - (at & reach->boundary);
 
-	npages = min_t(u64, npages,
-		       ((boundary - (at & boundary)) >> PAGE_SHIFT) + 1);
-	return clamp(npages, 1UL, max(most, 1UL));
+	npages = min_t(u64, npages, (room >> PAGE_SHIFT) + 1);
+	return min(npages, reach->most);
 }
 
 /* Scatterlist entries that the runs take. */
-static int vgpu_count(struct barter_vgpu_map *map, bool direct)
+static int vgpu_count(struct barter_vgpu_map *map, const struct vgpu_reach *reach)
 {
-	struct device *dev = map->dma_dev;
+	struct device *dev = reach->dev;
 	struct vgpu_cursor cursor;
 	unsigned long npages, pfn, part, nents = 0;
 	u64 offset = 0;
 
 	if (!dev->dma_mask || !*dev->dma_mask || !dev_is_dma_coherent(dev) ||
-	    (direct && (get_dma_ops(dev) || is_swiotlb_force_bounce(dev))))
+	    (reach->direct && (get_dma_ops(dev) || is_swiotlb_force_bounce(dev))))
 		return -ENXIO;
 	vgpu_seek(map, 0, &cursor);
 	while ((npages = vgpu_next(map, &cursor, &pfn))) {
-		if (direct && !vgpu_reaches(dev, pfn, npages))
+		if (reach->direct && !vgpu_reaches(reach, pfn, npages))
 			return -ENXIO;
 		for (; npages; npages -= part, pfn += part, nents++) {
-			part = vgpu_part(dev, direct, offset, pfn, npages);
+			part = vgpu_part(reach, offset, pfn, npages);
 			offset += (u64)part << PAGE_SHIFT;
 		}
 	}
 	return nents;
 }
 
-static void vgpu_fill(struct barter_vgpu_map *map, bool direct)
+static void vgpu_fill(struct barter_vgpu_map *map, const struct vgpu_reach *reach)
 {
 	struct scatterlist *sg = map->sgt.sgl;
 	struct vgpu_cursor cursor;
@@ -87,7 +113,7 @@ static void vgpu_fill(struct barter_vgpu_map *map, bool direct)
 	vgpu_seek(map, 0, &cursor);
 	while ((npages = vgpu_next(map, &cursor, &pfn))) {
 		for (; npages; npages -= part, pfn += part) {
-			part = vgpu_part(map->dma_dev, direct, offset, pfn, npages);
+			part = vgpu_part(reach, offset, pfn, npages);
 			offset += (u64)part << PAGE_SHIFT;
 			sg_set_page(sg, pfn_to_page(pfn), part << PAGE_SHIFT, 0);
 			sg = sg_next(sg);
@@ -115,7 +141,7 @@ static int vgpu_segments(struct barter_vgpu_map *map, bool direct)
 	map->nr_segments = map->sgt.nents;
 	for_each_sgtable_dma_sg(&map->sgt, sg, i) {
 		/* A bounce buffer after all. */
-		if (direct && dma_need_sync(map->dma_dev, sg_dma_address(sg)))
+		if (direct && sg_dma_address(sg) != phys_to_dma(map->dma_dev, sg_phys(sg)))
 			goto err_free;
 		segment->address = sg_dma_address(sg);
 		segment->length = sg_dma_len(sg);
@@ -141,23 +167,24 @@ err_free:
 int vgpu_dma_map(struct barter_vgpu_map *map)
 {
 	struct device *dev = map->dma_dev;
-	bool direct = !use_dma_iommu(dev);
+	struct vgpu_reach reach;
 	int ret, nents;
 
-	nents = vgpu_count(map, direct);
+	vgpu_reach_ask(&reach, dev);
+	nents = vgpu_count(map, &reach);
 	if (nents < 0)
 		return nents;
 	ret = sg_alloc_table(&map->sgt, nents, VGPU_GFP);
 	if (ret)
 		return ret;
-	vgpu_fill(map, direct);
+	vgpu_fill(map, &reach);
 	ret = dma_map_sgtable(dev, &map->sgt, vgpu_direction(map),
 			      VGPU_DMA_ATTRS | DMA_ATTR_NO_WARN);
 	if (ret) {
 		ret = ret == -ENOMEM ? ret : -EIO;
 		goto err_table;
 	}
-	ret = vgpu_segments(map, direct);
+	ret = vgpu_segments(map, reach.direct);
 	if (ret)
 		goto err_unmap;
 	return 0;

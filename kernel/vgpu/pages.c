@@ -52,53 +52,17 @@ void vgpu_seek(const struct barter_vgpu_map *map, unsigned long index,
 	cursor->run = vgpu_find_run(link->batch, cursor->page);
 }
 
-/* What is left of the run at the cursor, in its link. */
-static unsigned int vgpu_rest(const struct vgpu_link *link,
-			      const struct vgpu_cursor *cursor)
-{
-	const struct vgpu_batch *batch = link->batch;
-	unsigned int end = link->first + link->npages;
-
-	if (cursor->run + 1 < batch->nr_runs)
-		end = min(end, batch->runs[cursor->run + 1].first);
-	return end - cursor->page;
-}
-
 /**
- * vgpu_next - how far memory is contiguous
+ * vgpu_enter - go to the first page of a link
  * @map: a map with all its links
- * @cursor: where from; goes behind what is returned
- * @pfn: set to the first page's frame
- *
- * Return: how many pages; 0 at the end of the map.
+ * @cursor: its @link is set
  */
-unsigned long vgpu_next(const struct barter_vgpu_map *map,
-			struct vgpu_cursor *cursor, unsigned long *pfn)
+void vgpu_enter(const struct barter_vgpu_map *map, struct vgpu_cursor *cursor)
 {
-	unsigned long npages = 0;
+	const struct vgpu_link *link = &map->links[cursor->link];
 
-	while (cursor->link < map->nr_links) {
-		const struct vgpu_link *link = &map->links[cursor->link];
-		const struct vgpu_run *run = &link->batch->runs[cursor->run];
-		unsigned long here = run->pfn + (cursor->page - run->first);
-		unsigned int rest = vgpu_rest(link, cursor);
-
-		if (!npages)
-			*pfn = here;
-		else if (here != *pfn + npages)
-			break;
-		npages += rest;
-		cursor->page += rest;
-		cursor->run++;
-		if (cursor->page < link->first + link->npages)
-			continue;
-		if (++cursor->link < map->nr_links) {
-			link++;
-			cursor->page = link->first;
-			cursor->run = vgpu_find_run(link->batch, link->first);
-		}
-	}
-	return npages;
+	cursor->page = link->first;
+	cursor->run = vgpu_find_run(link->batch, link->first);
 }
 
 struct page *barter_vgpu_page(const struct barter_vgpu_map *map,

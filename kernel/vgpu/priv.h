@@ -334,8 +334,48 @@ void vgpu_rounds_forget(struct barter_vgpu_space *space);
 /* pages.c */
 void vgpu_seek(const struct barter_vgpu_map *map, unsigned long index,
 	       struct vgpu_cursor *cursor);
-unsigned long vgpu_next(const struct barter_vgpu_map *map,
-			struct vgpu_cursor *cursor, unsigned long *pfn);
+void vgpu_enter(const struct barter_vgpu_map *map, struct vgpu_cursor *cursor);
+
+/**
+ * vgpu_next - how far memory is contiguous
+ * @map: a map with all its links
+ * @cursor: where from; goes behind what is returned
+ * @pfn: set to the first page's frame
+ *
+ * Here, since scattered memory has it called for each page.
+ *
+ * Return: how many pages; 0 at the end of the map.
+ */
+static inline unsigned long vgpu_next(const struct barter_vgpu_map *map,
+				      struct vgpu_cursor *cursor,
+				      unsigned long *pfn)
+{
+	unsigned long npages = 0;
+
+	while (cursor->link < map->nr_links) {
+		const struct vgpu_link *link = &map->links[cursor->link];
+		const struct vgpu_run *run = &link->batch->runs[cursor->run];
+		unsigned long here = run->pfn + (cursor->page - run->first);
+		unsigned int end = link->first + link->npages;
+		bool last;
+
+		if (!npages)
+			*pfn = here;
+		else if (here != *pfn + npages)
+			break;
+		last = ++cursor->run >= link->batch->nr_runs || run[1].first >= end;
+		if (!last)
+			end = run[1].first;
+		npages += end - cursor->page;
+		cursor->page = end;
+		/* In a batch no run goes on where another ends. */
+		if (!last)
+			break;
+		if (++cursor->link < map->nr_links)
+			vgpu_enter(map, cursor);
+	}
+	return npages;
+}
 
 /* dma.c */
 int vgpu_dma_map(struct barter_vgpu_map *map);
