@@ -420,7 +420,8 @@ dma_addr_t barter_vgpu_address(const struct barter_vgpu_map *map, u64 offset,
  *
  * Return: 0, or -ENOENT, -EPERM, -EFAULT (also: the caller is another process),
  * -ENODEV, -EDEADLK, -EOVERFLOW, -EBUSY, -EREMOTE (only iommufd says so) as of
- * barter_vgpu_map(), -EINTR; -EOPNOTSUPP: the backend cannot.
+ * barter_vgpu_map(), -EINTR; -EAGAIN: with iommufd, the guest unmaps some of it just now;
+ * -EOPNOTSUPP: the backend cannot.
  */
 int barter_vgpu_read(struct barter_vgpu_space *space, u64 iova, void *buffer,
 		     size_t length);

@@ -364,11 +364,36 @@ static int vgpu_batch_runs(struct barter_vgpu_space *space,
 	return 0;
 }
 
+/*
+ * The backend, once more while it may take for a device's memory what the guest unmaps; but
+ * the guest's unmap waits for us as soon as we are told of it.
+ */
+static int vgpu_batch_ask(struct barter_vgpu_space *space, struct vgpu_batch *batch)
+{
+	const struct barter_vgpu_config *config = &space->config;
+	unsigned int tries = 0;
+	bool told;
+	int ret, again;
+
+	do {
+		ret = config->backend->pin(config->data, batch->start, batch->npages,
+					   batch->write, space->pages);
+		if (ret != -EREMOTE)
+			return ret;
+		mutex_lock(&space->lock);
+		told = space->cancelled;
+		mutex_unlock(&space->lock);
+		if (told || vgpu_pin_is_told(space))
+			return ret;
+		again = vgpu_doubt(space, &tries);
+	} while (again > 0);
+	return again ? again : ret;
+}
+
 /* Have a batch pinned, its map's last link. */
 static int vgpu_batch_pin(struct barter_vgpu_map *map)
 {
 	struct barter_vgpu_space *space = map->space;
-	const struct barter_vgpu_config *config = &space->config;
 	struct vgpu_batch *batch = map->links[map->nr_links - 1].batch;
 	bool unmapped;
 	int ret;
@@ -378,8 +403,7 @@ static int vgpu_batch_pin(struct barter_vgpu_map *map)
 	mutex_lock(&space->lock);
 	space->in_backend++;
 	mutex_unlock(&space->lock);
-	ret = config->backend->pin(config->data, batch->start, batch->npages,
-				   batch->write, space->pages);
+	ret = vgpu_batch_ask(space, batch);
 	unmapped = vgpu_pin_end(space, ret == -EREMOTE);
 	trace_barter_vgpu_pin(space->name, batch->start, batch->npages,
 			      batch->write, ret);

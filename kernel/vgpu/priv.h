@@ -313,7 +313,7 @@ void vgpu_pin_exit(void);
  * struct vgpu_cursor - a place in a map
  * @link: index of the link
  * @page: page in its batch
- * @run: run of its batch; only a hint for vgpu_next()
+ * @run: the run that has it
  */
 struct vgpu_cursor {
 	unsigned int link;
@@ -324,6 +324,9 @@ struct vgpu_cursor {
 /* round.c */
 struct vgpu_round *vgpu_round_begin(struct vgpu_inval *inval);
 bool vgpu_round_holds(struct barter_vgpu_space *space);
+bool vgpu_round_meets(struct barter_vgpu_space *space, u64 first, u64 last);
+bool vgpu_pin_is_told(struct barter_vgpu_space *space);
+int vgpu_doubt(struct barter_vgpu_space *space, unsigned int *tries);
 bool vgpu_round_is_patient(const struct vgpu_round *round);
 bool vgpu_pin_begin(struct barter_vgpu_space *space, u64 first, u64 last);
 bool vgpu_pin_end(struct barter_vgpu_space *space, bool failed);

@@ -35,7 +35,7 @@
  */
 #include <linux/hashtable.h>
 #include <linux/module.h>
-#include <linux/sched.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <linux/task_work.h>
@@ -51,6 +51,10 @@
  * one may be taken for the one before. No other can be, for who comes counts.
  */
 #define VGPU_LATE_MOST	9
+
+/* So often, and so many ms apart, it is asked what may be a device's memory. */
+#define VGPU_DOUBTS	32
+#define VGPU_DOUBT	4
 
 /* Without these VFIO might stop the machine. */
 #define VGPU_GFP_MUST	(GFP_KERNEL_ACCOUNT | __GFP_NOFAIL)
@@ -170,6 +174,25 @@ static void vgpu_guest_join(struct vgpu_guest *guest, struct barter_vgpu_space *
 static bool vgpu_meets(const struct barter_vgpu_space *space, u64 first, u64 last)
 {
 	return first <= space->pin_last && last >= space->pin_first;
+}
+
+/* Is some of it being unmapped, by what this space was told or others of its process were? */
+static bool vgpu_is_unmapped(const struct barter_vgpu_space *space, u64 first, u64 last)
+{
+	const struct vgpu_round *round;
+	const struct vgpu_told *told;
+
+	lockdep_assert_held(&vgpu_rounds_lock);
+
+	list_for_each_entry(told, &space->told, node_space)
+		if (first <= told->round->last && last >= told->round->first)
+			return true;
+	if (!space->guest)
+		return false;
+	list_for_each_entry(round, &space->guest->rounds, node_guest)
+		if (first <= round->last && last >= round->first)
+			return true;
+	return false;
 }
 
 /* Whose pin is under way, and is of what is unmapped, will know. */
@@ -420,6 +443,47 @@ bool vgpu_round_holds(struct barter_vgpu_space *space)
 }
 
 /**
+ * vgpu_round_meets - is memory being unmapped, as far as is known?
+ * @space: a space of the guest
+ * @first: first byte
+ * @last: last byte
+ *
+ * Return: whether an unmap of some of it is under way.
+ */
+bool vgpu_round_meets(struct barter_vgpu_space *space, u64 first, u64 last)
+{
+	bool meets;
+
+	spin_lock(&vgpu_rounds_lock);
+	meets = vgpu_is_unmapped(space, first, last);
+	spin_unlock(&vgpu_rounds_lock);
+	return meets;
+}
+
+/**
+ * vgpu_doubt - is a backend to be asked again that says -EREMOTE?
+ * @space: the space
+ * @tries: 0 at first; counts
+ *
+ * Iommufd says so of memory that it is about to unmap, too, before it tells anybody; and
+ * whoever unmaps may lose the CPU in between, for as long as others have work. Waits a
+ * moment. Context: may sleep; an unmap may wait for the caller.
+ *
+ * Return: 1: ask again; 0: believe it; -EINTR: a fatal signal.
+ */
+int vgpu_doubt(struct barter_vgpu_space *space, unsigned int *tries)
+{
+	const struct barter_vgpu_config *config = &space->config;
+
+	if (*tries == VGPU_DOUBTS ||
+	    (config->backend->asks_again && config->backend->asks_again(config->data)))
+		return 0;
+	++*tries;
+	schedule_timeout_killable(msecs_to_jiffies(VGPU_DOUBT));
+	return fatal_signal_pending(current) ? -EINTR : 1;
+}
+
+/**
  * vgpu_round_is_patient - may VFIO not be sent away any more?
  * @round: the record of an unmap, or NULL
  *
@@ -458,6 +522,31 @@ bool vgpu_pin_begin(struct barter_vgpu_space *space, u64 first, u64 last)
 	return may;
 }
 
+/* Of what is being pinned: was some of it unmapped since, or is it, as far as is known? */
+static bool vgpu_pin_is_late(const struct barter_vgpu_space *space)
+{
+	lockdep_assert_held(&vgpu_rounds_lock);
+
+	return space->unmapped ||
+	       vgpu_is_unmapped(space, space->pin_first, space->pin_last);
+}
+
+/**
+ * vgpu_pin_is_told - is what is being pinned known to be unmapped?
+ * @space: between vgpu_pin_begin() and vgpu_pin_end()
+ *
+ * Return: what vgpu_pin_end() would say of what failed now.
+ */
+bool vgpu_pin_is_told(struct barter_vgpu_space *space)
+{
+	bool told;
+
+	spin_lock(&vgpu_rounds_lock);
+	told = vgpu_pin_is_late(space);
+	spin_unlock(&vgpu_rounds_lock);
+	return told;
+}
+
 /**
  * vgpu_pin_end - the backend has pinned, or not
  * @space: a space
@@ -470,21 +559,17 @@ bool vgpu_pin_begin(struct barter_vgpu_space *space, u64 first, u64 last)
 bool vgpu_pin_end(struct barter_vgpu_space *space, bool failed)
 {
 	const struct barter_vgpu_config *config = &space->config;
-	struct vgpu_round *round;
 	bool was;
 
 	if (config->backend->asks_again && config->backend->asks_again(config->data))
 		failed = false;
 	spin_lock(&vgpu_rounds_lock);
-	was = space->unmapped;
-	if (failed && !was && space->guest)
-		list_for_each_entry(round, &space->guest->rounds, node_guest)
-			was |= vgpu_meets(space, round->first, round->last);
+	was = failed && vgpu_pin_is_late(space);
 	space->pinning = false;
 	if (space->guest)
 		space->guest->pins--;
 	spin_unlock(&vgpu_rounds_lock);
-	return failed && was;
+	return was;
 }
 
 /**

@@ -133,13 +133,31 @@ static void vgpu_copy_end(struct barter_vgpu_space *space)
 	mutex_unlock(&space->lock);
 }
 
+/* The backend, once more while it may take for a device's memory what the guest unmaps. */
+static int vgpu_copy_part(struct barter_vgpu_space *space, u64 iova, void *buffer,
+			  size_t length, bool write)
+{
+	const struct barter_vgpu_config *config = &space->config;
+	unsigned int tries = 0;
+	int ret, again;
+
+	do {
+		ret = config->backend->rw(config->data, iova, buffer, length, write);
+		if (ret != -EREMOTE)
+			return ret;
+		if (vgpu_round_meets(space, iova, iova + length - 1))
+			return -EAGAIN;
+		again = vgpu_doubt(space, &tries);
+	} while (again > 0);
+	return again ? again : ret;
+}
+
 static int vgpu_copy(struct barter_vgpu_space *space, u64 iova, void *buffer,
 		     size_t length, bool write)
 {
-	const struct barter_vgpu_config *config = &space->config;
 	int ret;
 
-	if (!config->backend->rw)
+	if (!space->config.backend->rw)
 		return -EOPNOTSUPP;
 	if (!length)
 		return 0;
@@ -151,7 +169,7 @@ static int vgpu_copy(struct barter_vgpu_space *space, u64 iova, void *buffer,
 	while (length) {
 		size_t part = min_t(size_t, length, VGPU_COPY);
 
-		ret = config->backend->rw(config->data, iova, buffer, part, write);
+		ret = vgpu_copy_part(space, iova, buffer, part, write);
 		if (ret)
 			break;
 		iova += part;

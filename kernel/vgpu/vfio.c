@@ -9,11 +9,11 @@
  * as it is, and both mark pages that the guest let be written dirty when they are
  * unpinned, whatever rights they were pinned with.
  */
-#include <linux/delay.h>
 #include <linux/iommu.h>
 #include <linux/mm.h>
 #include <linux/vfio.h>
 
+#include "../compat/compat_vfio.h"
 #include "priv.h"
 
 /* A right that no guest memory has: type 1 says -EPERM only of what is mapped. */
@@ -21,13 +21,6 @@
 
 /* So often a pin is tried of what type 1 has said to be there. */
 #define VGPU_VFIO_TRIES		3
-
-/*
- * iommufd says of memory that it is about to unmap what it says of a dma-buf's, and tells
- * us only then: whoever unmaps may lose the CPU in between, for as long as others have
- * work. So much time is given to it in all, in steps that double, in ms.
- */
-#define VGPU_VFIO_PATIENCE	128
 
 /* Looks at a page that type 1 does not pin, until it is believed to be a device's. */
 #define VGPU_VFIO_LOOKS		8
@@ -105,15 +98,11 @@ static int vgpu_vfio_explain(struct vfio_device *vdev, u64 iova,
 	return ret;
 }
 
-/* Ask iommufd once more, after a pause? */
-static bool vgpu_vfio_again(unsigned int *pause)
-{
-	if (*pause >= VGPU_VFIO_PATIENCE)
-		return false;
-	fsleep(*pause * USEC_PER_MSEC);
-	*pause *= 2;
-	return true;
-}
+/*
+ * Iommufd says -EINVAL of memory that it is unmapping, and where it has them of dma-bufs.
+ * Which it was is for those to find out who know of unmaps.
+ */
+#define VGPU_IOMMUFD_EINVAL	(BARTER_IOMMUFD_HAS_DMABUFS ? -EREMOTE : -EAGAIN)
 
 static int vgpu_vfio_pin(void *data, u64 iova, unsigned int npages, bool write,
 			 struct page **pages)
@@ -121,8 +110,7 @@ static int vgpu_vfio_pin(void *data, u64 iova, unsigned int npages, bool write,
 	struct vfio_device *vdev = data;
 	u64 last = vgpu_address(iova, npages) - 1;
 	bool iommufd = vgpu_vfio_is_iommufd(vdev);
-	unsigned int tries = VGPU_VFIO_TRIES, pause = 1;
-	int ret;
+	int ret, tries = VGPU_VFIO_TRIES;
 
 	if ((dma_addr_t)last != last || (iommufd && last > ULONG_MAX))
 		return -EOVERFLOW;
@@ -131,11 +119,8 @@ static int vgpu_vfio_pin(void *data, u64 iova, unsigned int npages, bool write,
 				     (write ? IOMMU_WRITE : 0), pages);
 		if (ret != -EINVAL)
 			break;
-		if (iommufd) {
-			if (!vgpu_vfio_again(&pause))
-				return -EREMOTE;
-			continue;
-		}
+		if (iommufd)
+			return VGPU_IOMMUFD_EINVAL;
 		ret = vgpu_vfio_explain(vdev, iova, npages);
 		if (ret)
 			return ret;
@@ -166,19 +151,14 @@ static int vgpu_vfio_rw(void *data, u64 iova, void *buffer, size_t length,
 	struct vfio_device *vdev = data;
 	bool iommufd = vgpu_vfio_is_iommufd(vdev);
 	u64 last = iova + length - 1;
-	unsigned int pause = 1;
 	int ret;
 
 	if ((dma_addr_t)last != last || (iommufd && last > ULONG_MAX))
 		return -EOVERFLOW;
-	do {
-		ret = vfio_dma_rw(vdev, iova, buffer, length, write);
-		if (ret != -EINVAL)
-			return ret;
-		if (!iommufd)
-			return -ENOENT;
-	} while (vgpu_vfio_again(&pause));
-	return -EREMOTE;
+	ret = vfio_dma_rw(vdev, iova, buffer, length, write);
+	if (ret == -EINVAL)
+		return iommufd ? VGPU_IOMMUFD_EINVAL : -ENOENT;
+	return ret;
 }
 
 const struct barter_vgpu_backend barter_vgpu_vfio = {

@@ -488,6 +488,7 @@ static void opened_late(void)
 static void unmapped_long(void)
 {
 	struct job unmap = { .npages = 10 };
+	uint64_t word;
 	bool there;
 
 	new_mock();
@@ -503,11 +504,16 @@ static void unmapped_long(void)
 	usleep(2500000);
 	is_errno(vt_map(VT_MOCK, 0, 10, VT_W, VT_NONE, NULL), EAGAIN,
 		 "of what is being unmapped nothing is said yet");
+	is_errno(vt_copy(VT_MOCK, 9 * PAGE, &word, sizeof(word), false), EAGAIN,
+		 "by a copy neither");
+	is_errno(vt_copy(VT_MOCK, AT, &word, sizeof(word), false), EREMOTE,
+		 "which knows what a device's memory is");
 	is_errno(vt_map(VT_MOCK, AT, 1, VT_W, VT_NONE, NULL), EREMOTE, "of the other it is");
 	let();
 	is(finish(&unmap, 5000), 0, "it is over");
 	WAIT_FOR(there, vt_map(VT_MOCK, 0, 10, VT_W, VT_NONE, NULL) == -EREMOTE, 5000);
 	ok(there, "a device's memory after all");
+	is_errno(vt_copy(VT_MOCK, 0, &word, sizeof(word), true), EREMOTE, "by a copy, too");
 
 	begin(false);
 	need(!vt_map(VT_VFIO0, AT, 1, VT_W, VT_NONE, NULL), "another device has a map");
