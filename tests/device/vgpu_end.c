@@ -11,6 +11,7 @@
  * vgpu_end: by type 1 containers, and what is different by iommufd where there is one.
  * vgpu_end:pt: where no IOMMU translates, so that nothing but the driver keeps the engine
  * from memory that is not the guest's any more.
+ * vgpu_end:never: memory that never comes, by type 1.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -366,6 +367,10 @@ int main(int argc, char **argv)
 	if (pci_bind(edu, VEDU_DRIVER) || vedu_create(edu, "engine", 0) ||
 	    vedu_create(edu, "engine", 1))
 		tap_bail("edu does not become the parent of two vEDUs");
+	if (argc > 1 && !strcmp(argv[1], "never")) {
+		CASE(never_by_type1);
+		goto out;
+	}
 	CASE_LIMIT(unmap_under_the_engine, 120);
 	if (argc > 1 && !strcmp(argv[1], "pt"))
 		goto out;

@@ -49,7 +49,8 @@ static const struct barter_vedu_command into_nowhere = {
 	.op = BARTER_VEDU_OP_FILL, .dst = NOWHERE, .length = MEMORY, .value = 1,
 };
 
-static void type1(void)
+/* A kernel with DEBUG_VM says with a stack that type 1 does not wait. */
+void never_by_type1(void)
 {
 	void *p;
 	int fd = never(&p);
@@ -176,7 +177,6 @@ static void engine_goes(void)
 
 void stuck_cases(void)
 {
-	CASE(type1);
 	if (!iommufd_there())
 		return;
 	CASE(reset_and_closed);

@@ -43,6 +43,7 @@ int unload(void);
 /* The cases of bar2.c, charge.c, stuck.c and worker.c. */
 void bar2_cases(void);
 void charge_cases(void);
+void never_by_type1(void);
 void stuck_cases(void);
 void worker_cases(void);
 
