@@ -109,12 +109,14 @@ struct barter_vgpu_ops {
  *	all or none, and fill @pages. With @write they may be written to. Pins
  *	count: a page that was pinned twice is unpinned by the second unpin. Returns 0
  *	or an errno as barter_vgpu_map() has them. Called without locks that
- *	barter_vgpu_dma_unmap() takes, so it may wait for that.
+ *	barter_vgpu_dma_unmap() takes, so it may wait for that. After -EREMOTE of a backend
+ *	that does not ask again it is called some 32 times more, for a tenth of a second
+ *	or so: the memory may be what an unmap, of which nobody was told yet, takes away
  * @unpin: undo one @pin of exactly this range; or, with @unpin_any, of any range
  *	that is pinned. Called neither with such locks nor from within
  *	barter_vgpu_dma_unmap().
  * @rw: copy @length bytes between @buffer and the guest's memory at @iova, which
- *	need not be aligned. May be NULL: -EOPNOTSUPP.
+ *	need not be aligned. -EREMOTE as of @pin. May be NULL: -EOPNOTSUPP.
  * @dirty: may be NULL. @npages pages from @iova on were writable for a device or for
  *	the CPU until now; called before they are unpinned, once for each map with
  *	BARTER_VGPU_WRITE, and for no other
@@ -241,7 +243,8 @@ void barter_vgpu_close(struct barter_vgpu_space *space);
  * @iova: first byte
  * @length: bytes; 0 does nothing, too many mean up to the end
  *
- * For .dma_unmap, with all the locks that VFIO holds there. Invalidates what needs
+ * For .dma_unmap, with all the locks that VFIO holds there, and before the driver waits for
+ * anything: from here on others of the process know of it. Invalidates what needs
  * any of these bytes. When this returns nothing of the range is mapped for a device
  * or pinned, and a barter_vgpu_map() that was on its way has failed with -EAGAIN.
  * Waits for the driver as long as it takes, and names it in the log after 10 s

@@ -53,13 +53,6 @@ static inline int barter_vfio_claim_bar(struct vfio_pci_core_device *core,
 #endif
 }
 
-/* Iommufd maps dma-bufs since vfio-pci tells it where they are. */
-#ifdef BARTER_HAVE_VFIO_DMABUF_IOMMUFD
-#define BARTER_IOMMUFD_HAS_DMABUFS	true
-#else
-#define BARTER_IOMMUFD_HAS_DMABUFS	false
-#endif
-
 /* The kernel's own exporter works for a driver that says how it is asked. */
 #if defined(BARTER_HAVE_VFIO_GET_DMABUF_PHYS) && \
 	IS_ENABLED(CONFIG_VFIO_PCI_DMABUF)

@@ -24,7 +24,6 @@ IOMMU_COOKIE_IOMMUFD  linux/iommu.h          IOMMU_COOKIE_IOMMUFD
 DMA_IOVA              linux/dma-mapping.h    dma_iova_link
 VFIO_GET_IOMAP        linux/vfio_pci_core.h  vfio_pci_core_get_iomap
 VFIO_GET_DMABUF_PHYS  linux/vfio_pci_core.h  vfio_pci_core_get_dmabuf_phys
-VFIO_DMABUF_IOMMUFD   linux/vfio_pci_core.h  vfio_pci_dma_buf_iommufd_map
 VFIO_MATCH_TOKEN_UUID linux/vfio.h           match_token_uuid
 VFIO_REGION_INFO_CAPS linux/vfio.h           get_region_info_caps
 VFIO_PASID_IOAS       linux/vfio.h           pasid_attach_ioas

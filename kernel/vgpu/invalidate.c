@@ -252,11 +252,9 @@ static void vgpu_tell(struct vgpu_inval *inval)
 static bool vgpu_may_be_late(struct vgpu_inval *inval, struct vgpu_round *round)
 {
 	struct barter_vgpu_space *space = inval->space;
-	const struct barter_vgpu_config *config = &space->config;
 	bool may;
 
-	if (!inval->in_unmap || !config->backend->asks_again ||
-	    !config->backend->asks_again(config->data))
+	if (!inval->in_unmap || !vgpu_asks_again(space))
 		return false;
 	mutex_lock(&space->lock);
 	may = space->in_backend;

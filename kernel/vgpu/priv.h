@@ -321,6 +321,14 @@ struct vgpu_cursor {
 	unsigned int run;
 };
 
+/* Type 1 calls again; what it does not pin is found out by its backend. */
+static inline bool vgpu_asks_again(const struct barter_vgpu_space *space)
+{
+	const struct barter_vgpu_config *config = &space->config;
+
+	return config->backend->asks_again && config->backend->asks_again(config->data);
+}
+
 /* round.c */
 struct vgpu_round *vgpu_round_begin(struct vgpu_inval *inval);
 bool vgpu_round_holds(struct barter_vgpu_space *space);

@@ -199,9 +199,14 @@ static bool vgpu_is_unmapped(const struct barter_vgpu_space *space, u64 first, u
 static void vgpu_round_tell(struct vgpu_round *round)
 {
 	struct barter_vgpu_space *space;
+	struct vgpu_told *told;
 
 	lockdep_assert_held(&vgpu_rounds_lock);
 
+	list_for_each_entry(told, &round->told, node)
+		if (told->space && told->space->pinning &&
+		    vgpu_meets(told->space, round->first, round->last))
+			told->space->unmapped = true;
 	if (!round->guest)
 		return;
 	list_for_each_entry(space, &round->guest->spaces, node_guest)
@@ -473,10 +478,7 @@ bool vgpu_round_meets(struct barter_vgpu_space *space, u64 first, u64 last)
  */
 int vgpu_doubt(struct barter_vgpu_space *space, unsigned int *tries)
 {
-	const struct barter_vgpu_config *config = &space->config;
-
-	if (*tries == VGPU_DOUBTS ||
-	    (config->backend->asks_again && config->backend->asks_again(config->data)))
+	if (*tries == VGPU_DOUBTS || vgpu_asks_again(space))
 		return 0;
 	++*tries;
 	schedule_timeout_killable(msecs_to_jiffies(VGPU_DOUBT));
@@ -558,10 +560,9 @@ bool vgpu_pin_is_told(struct barter_vgpu_space *space)
  */
 bool vgpu_pin_end(struct barter_vgpu_space *space, bool failed)
 {
-	const struct barter_vgpu_config *config = &space->config;
 	bool was;
 
-	if (config->backend->asks_again && config->backend->asks_again(config->data))
+	if (vgpu_asks_again(space))
 		failed = false;
 	spin_lock(&vgpu_rounds_lock);
 	was = failed && vgpu_pin_is_late(space);

@@ -143,7 +143,7 @@ static int vgpu_copy_part(struct barter_vgpu_space *space, u64 iova, void *buffe
 
 	do {
 		ret = config->backend->rw(config->data, iova, buffer, length, write);
-		if (ret != -EREMOTE)
+		if (ret != -EREMOTE || vgpu_asks_again(space))
 			return ret;
 		if (vgpu_round_meets(space, iova, iova + length - 1))
 			return -EAGAIN;

@@ -13,7 +13,6 @@
 #include <linux/mm.h>
 #include <linux/vfio.h>
 
-#include "../compat/compat_vfio.h"
 #include "priv.h"
 
 /* A right that no guest memory has: type 1 says -EPERM only of what is mapped. */
@@ -98,12 +97,6 @@ static int vgpu_vfio_explain(struct vfio_device *vdev, u64 iova,
 	return ret;
 }
 
-/*
- * Iommufd says -EINVAL of memory that it is unmapping, and where it has them of dma-bufs.
- * Which it was is for those to find out who know of unmaps.
- */
-#define VGPU_IOMMUFD_EINVAL	(BARTER_IOMMUFD_HAS_DMABUFS ? -EREMOTE : -EAGAIN)
-
 static int vgpu_vfio_pin(void *data, u64 iova, unsigned int npages, bool write,
 			 struct page **pages)
 {
@@ -119,8 +112,9 @@ static int vgpu_vfio_pin(void *data, u64 iova, unsigned int npages, bool write,
 				     (write ? IOMMU_WRITE : 0), pages);
 		if (ret != -EINVAL)
 			break;
+		/* Or of memory that is being unmapped: see vgpu_doubt(). */
 		if (iommufd)
-			return VGPU_IOMMUFD_EINVAL;
+			return -EREMOTE;
 		ret = vgpu_vfio_explain(vdev, iova, npages);
 		if (ret)
 			return ret;
@@ -157,7 +151,7 @@ static int vgpu_vfio_rw(void *data, u64 iova, void *buffer, size_t length,
 		return -EOVERFLOW;
 	ret = vfio_dma_rw(vdev, iova, buffer, length, write);
 	if (ret == -EINVAL)
-		return iommufd ? VGPU_IOMMUFD_EINVAL : -ENOENT;
+		return iommufd ? -EREMOTE : -ENOENT;
 	return ret;
 }
 

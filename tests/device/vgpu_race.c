@@ -432,6 +432,26 @@ static void asked_for_others(void)
 	is_clean("after");
 }
 
+/*
+ * iommufd refuses memory before it tells anybody that it is being unmapped, and may take
+ * its time: so nobody believes at once that it is a device's.
+ */
+static void believed_late(void)
+{
+	struct job map = {
+		.space = VT_MOCK, .npages = 10, .prot = VT_W, .device = VT_NONE,
+	};
+
+	new_mock();
+	vt_mock(VT_MOCK_PAGES_ARE, VT_PAGE_BUSY, 0, 10, NULL);
+	start(&map, do_map);
+	usleep(30000);
+	vt_mock(VT_MOCK_PAGES_ARE, VT_PAGE_RW, 0, 10, NULL);
+	is(finish(&map, 20000), 0, "memory that is refused for a moment is mapped");
+	vt_unmap(VT_MOCK, map.map.out_id);
+	is_clean("after");
+}
+
 /* A device that was told before, and was closed meanwhile, has not seen what came then. */
 static void asked_of_one_after_the_other(void)
 {
@@ -745,6 +765,7 @@ int main(void)
 	CASE(asked_often);
 	CASE(asked_for_others);
 	CASE(asked_of_one_after_the_other);
+	CASE(believed_late);
 	CASE_LIMIT(opened_late, 100);
 	CASE(unmapped_long);
 	CASE_LIMIT(storm_mock, 200);

@@ -35,7 +35,7 @@
  * @iova: first byte
  * @length: bytes
  * @write: the engine may write to it
- * @lost: the guest unmapped some of it; under v->dma
+ * @lost: the guest unmapped some of it; written under v->maps_lock
  */
 struct vedu_map {
 	struct list_head node;
@@ -82,6 +82,7 @@ int vedu_space_new(struct vedu *v)
 	};
 
 	INIT_LIST_HEAD(&v->maps);
+	spin_lock_init(&v->maps_lock);
 	mutex_init(&v->dma);
 	return barter_vgpu_create(&config, &v->space);
 }
@@ -107,18 +108,22 @@ void vedu_space_close(struct vedu *v)
 	v->memcg = NULL;
 }
 
-/* vfio_device_ops.dma_unmap */
+/*
+ * vfio_device_ops.dma_unmap. That a range is lost is written before barter-vgpu is told: a
+ * map that it makes afterwards finds it so. Without v->dma, for barter-vgpu has to hear of
+ * it at once, not after a transfer.
+ */
 void vedu_dma_unmap(struct vfio_device *vdev, u64 iova, u64 length)
 {
 	struct vedu *v = vedu_from_vdev(vdev);
 	struct vedu_map *range;
 
-	mutex_lock(&v->dma);
+	spin_lock(&v->maps_lock);
 	list_for_each_entry(range, &v->maps, node)
 		if (iova < range->iova ? range->iova - iova < length :
 					 iova - range->iova < range->length)
-			range->lost = true;
-	mutex_unlock(&v->dma);
+			WRITE_ONCE(range->lost, true);
+	spin_unlock(&v->maps_lock);
 	barter_vgpu_dma_unmap(v->space, iova, length);
 }
 
@@ -139,7 +144,7 @@ static int vedu_map_try(struct vedu *v, struct vedu_map *range)
 		return ret;
 
 	mutex_lock(&v->dma);
-	taken = !barter_vgpu_valid(map) || range->lost;
+	taken = !barter_vgpu_valid(map) || READ_ONCE(range->lost);
 	if (!taken)
 		range->map = map;
 	mutex_unlock(&v->dma);
@@ -196,7 +201,9 @@ int vedu_map(struct vedu *v, u64 iova, u64 length, bool write, struct vedu_map *
 	range->length = length;
 	range->write = write;
 	mutex_lock(&v->dma);
+	spin_lock(&v->maps_lock);
 	list_add_tail(&range->node, &v->maps);
+	spin_unlock(&v->maps_lock);
 	mutex_unlock(&v->dma);
 
 	ret = vedu_map_again(v, range);
@@ -213,7 +220,9 @@ void vedu_unmap(struct vedu *v, struct vedu_map *range)
 	struct barter_vgpu_map *map;
 
 	mutex_lock(&v->dma);
+	spin_lock(&v->maps_lock);
 	list_del(&range->node);
+	spin_unlock(&v->maps_lock);
 	map = range->map;
 	mutex_unlock(&v->dma);
 	/* Whoever takes the range off the list first gives the reference back. */

@@ -145,7 +145,9 @@ struct vedu {
 	u64 completed, failed, transfers;
 
 	struct mutex dma;
-	struct list_head maps;		/* under it, and what the engine finds there */
+	struct list_head maps;		/* under it, and what the engine finds there; to
+					 * change it, or to look without, the next too */
+	spinlock_t maps_lock;
 	struct barter_vgpu_space *space;
 	struct mem_cgroup *memcg;	/* of whoever has opened it */
 	struct vedu_job job;
