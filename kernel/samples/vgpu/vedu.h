@@ -145,9 +145,8 @@ struct vedu {
 	u64 completed, failed, transfers;
 
 	struct mutex dma;
-	struct list_head maps;		/* under it, and what the engine finds there; to
-					 * change it, or to look without, the next too */
-	spinlock_t maps_lock;
+	struct list_head maps;		/* under it, and what the engine finds there */
+	spinlock_t maps_lock;		/* too, to change @maps; or alone, to look */
 	struct barter_vgpu_space *space;
 	struct mem_cgroup *memcg;	/* of whoever has opened it */
 	struct vedu_job job;
