@@ -82,6 +82,9 @@ static bool fill_root(void)
 		return failed(ROOT "/run");
 	if (symlink("init", "/shutdown"))
 		return failed("/shutdown");
+	/* Where newer systemds put the system's root, when nothing can be made here any more. */
+	if (mkdir("/oldroot", 0755))
+		return failed("/oldroot");
 	return show("/", ROOT SYSTEM_INITRAMFS) && show("/out", ROOT "/out") &&
 	       show("/lib/modules", ROOT "/usr/lib/modules") && put_unit();
 }
