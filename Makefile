@@ -58,7 +58,7 @@ rpm: deps ## RPM packages, in build/rpm
 	@scripts/rpm
 
 check: deps ## tests on KERNEL, the bed, units under sanitizers; parts on debug-7
-	@scripts/check $(if $(PART),-p) $(KERNEL)
+	@scripts/check $(if $(PART),-p) $(if $(WIDE),-c) $(KERNEL)
 
 check-whole: deps ## the same with all tests on KERNEL
 	@scripts/check -w $(if $(PART),-p) $(if $(REST),-r) $(KERNEL)
