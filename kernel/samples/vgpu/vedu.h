@@ -29,6 +29,7 @@
  *	v->dma			held by each transfer to or from guest memory, and taken
  *				by the guest's unmap, which thereby waits for it. No call
  *				of VFIO's or barter-vgpu's is made under it.
+ *	v->maps_lock		v->maps, for who does not wait for a transfer; a spinlock
  *
  * The job belongs to the vEDU's worker, or to the engine's (@with_engine), or to
  * whoever has stopped both (under v->control).
