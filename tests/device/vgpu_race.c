@@ -397,20 +397,26 @@ static uint64_t rounds(void)
 	return m.out_rounds;
 }
 
-/* Another device of the container keeps VFIO asking: this one has no rounds for itself. */
-static void asked_often(void)
+/* VFIO asks until the last time, each time for pages that lie STEP behind; then ALL map. */
+static void asked(uint64_t step, uint64_t all, const char *what)
 {
 	struct vt_mock m;
 	struct vt_map map;
 
 	new_mock();
-	vt_mock(VT_MOCK_ASKS, VT_MOCK_MOST, 0, 0, NULL);
-	is(vt_mock(VT_MOCK_UNMAP, 0, 0, 10, &m), 0, "the guest unmaps, nothing is left");
-	is(m.out_rounds, VT_MOCK_MOST, "VFIO asks until the last time");
+	vt_mock(VT_MOCK_ASKS, VT_MOCK_MOST, 0, step, NULL);
+	is(vt_mock(VT_MOCK_UNMAP, 0, 0, 10, &m), 0, "%s", what);
+	is(m.out_rounds, VT_MOCK_MOST, "until the last time");
 	is(m.out_mapped, 2, "from the third time on nobody maps it");
-	is(vt_map(VT_MOCK, 0, 10, VT_W, VT_NONE, &map), 0, "when it is over it can be mapped");
+	is(vt_map(VT_MOCK, 0, all, VT_W, VT_NONE, &map), 0, "when it is over it can be mapped");
 	vt_unmap(VT_MOCK, map.out_id);
 	is_clean("after");
+}
+
+/* Another device of the container keeps VFIO asking: this one has no rounds for itself. */
+static void asked_often(void)
+{
+	asked(0, 10, "VFIO asks again though nothing is left");
 }
 
 /*
@@ -419,17 +425,7 @@ static void asked_often(void)
  */
 static void asked_for_others(void)
 {
-	struct vt_mock m;
-	struct vt_map map;
-
-	new_mock();
-	vt_mock(VT_MOCK_ASKS, VT_MOCK_MOST, 0, 20, NULL);
-	is(vt_mock(VT_MOCK_UNMAP, 0, 0, 10, &m), 0, "VFIO asks for one range after the other");
-	is(m.out_rounds, VT_MOCK_MOST, "until the last time");
-	is(m.out_mapped, 2, "from the third time on nobody maps the next one");
-	is(vt_map(VT_MOCK, 0, 300, VT_W, VT_NONE, &map), 0, "when it is over all can be mapped");
-	vt_unmap(VT_MOCK, map.out_id);
-	is_clean("after");
+	asked(20, 300, "VFIO asks for one range after the other");
 }
 
 /*
