@@ -28,8 +28,10 @@ build_tools() {
 	mkdir -p "$tools"
 	exec {tools_lock}>"$tools.lock"
 	flock "$tools_lock"
-	if ! newer "$tools/runner" "$vmtest_dir"/host/* "$vmtest_dir"/*.h; then
-		"$cc" $flags -o "$tools/runner" "$vmtest_dir"/host/*.c || die "runner does not compile"
+	if ! [ -e "$tools/tsc" ] || ! newer "$tools/runner" "$vmtest_dir"/host/* "$vmtest_dir"/*.h; then
+		"$cc" $flags -o "$tools/tsc" "$vmtest_dir/host/tsc.c" &&
+		"$cc" $flags -o "$tools/runner" "$vmtest_dir"/host/{runner,memory}.c ||
+			die "the host's programs do not compile"
 	fi
 	if ! newer "$base" "$vmtest_dir"/guest/* "$vmtest_dir"/*.h \
 			"$busybox" "$vmtest_dir/lib/initrd.sh"; then
