@@ -15,8 +15,17 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | \
 		awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
 	@echo
-	@echo "  KERNEL=$(KERNEL) of: $$(vmtest/kernel | cut -d' ' -f1 | xargs)"
-	@echo "  MACHINE=$(MACHINE) of: $$(ls vmtest/machines | xargs)"
+	@echo "Variables, as in: make check KERNEL=debug-6.12"
+	@echo "  KERNEL        for modules, check, check-whole, fuzz, vm; now $(KERNEL), of:"
+	@echo "                $$(vmtest/kernel | cut -d' ' -f1 | xargs)"
+	@echo "  MACHINE       for vm; now $(MACHINE), of: $$(ls vmtest/machines | xargs)"
+	@echo "  WIDE=1        check: also narrow suites that each take a boot"
+	@echo "  PART=1        check, check-whole: leave the sum to a later call with REST=1"
+	@echo "  REST=1        check-whole, check-all: only what the calls before have not run"
+	@echo "  MINUTES=N     check-all: begin nothing new after so many"
+	@echo "  FUZZ_TIME=S   fuzz: so many seconds (600); SEED=N: from that seed (the time)"
+	@echo "  PREFIX=DIR    install, uninstall: where to (/usr/local); LIBDIR and INCLUDEDIR are"
+	@echo "                lib and include below it; DESTDIR=DIR is put before all of them"
 
 deps: ## install what building and testing needs (apt-get, as root)
 	@scripts/deps
