@@ -30,24 +30,93 @@ static int sysfs_has(const char *tail)
 	return !in_folder("BARTER_SYSFS", "/sys", tail, F_OK);
 }
 
+/* Of the kernel that runs, or that a made-up machine says it has. */
+static void kernel_release(char *release, size_t size)
+{
+	const char *root = getenv("BARTER_PROC");
+	struct utsname name;
+	char path[300];
+	FILE *file = NULL;
+
+	if (root && *root) {
+		snprintf(path, sizeof(path), "%.200s/sys/kernel/osrelease", root);
+		file = fopen(path, "re");
+	}
+	uname(&name);
+	if (!file || fscanf(file, "%63s", name.release) != 1)
+		uname(&name);
+	if (file)
+		fclose(file);
+	snprintf(release, size, "%.60s", name.release);
+}
+
+/* Comparable, as 0xMMMMmmmm; 0 if it is no version. */
+static unsigned long version(const char *text)
+{
+	unsigned int major, minor;
+
+	return sscanf(text, "%u.%u", &major, &minor) == 2 ? (unsigned long)major << 16 | minor : 0;
+}
+
 static void check_kernel(struct doctor *doctor)
 {
-	unsigned int major = 0, minor = 0, oldest_major, oldest_minor;
 	struct finding *finding;
-	struct utsname name;
+	char release[64];
 
-	uname(&name);
-	sscanf(name.release, "%u.%u", &major, &minor);
-	sscanf(BARTER_KERNEL_OLDEST, "%u.%u", &oldest_major, &oldest_minor);
+	kernel_release(release, sizeof(release));
 	finding = finding_add(doctor, LEVEL_OK, "kernel");
-	FINDING_SAY(finding, what, "Linux %.60s", name.release);
-	if (major > oldest_major ||
-	    (major == oldest_major && minor >= oldest_minor))
+	FINDING_SAY(finding, what, "Linux %s", release);
+	if (version(release) < version(BARTER_KERNEL_OLDEST)) {
+		finding->level = LEVEL_MISSING;
+		FINDING_SAY(finding, why,
+			    "barter's modules need Linux " BARTER_KERNEL_OLDEST " or later");
+		FINDING_SAY(finding, remedy,
+			    "boot a newer kernel; Debian 12: apt install linux-image-6.12-amd64");
+	} else if (version(release) > version(BARTER_KERNEL_NEWEST)) {
+		finding->level = LEVEL_NOTE;
+		FINDING_SAY(finding, what,
+			    "Linux %s, newer than " BARTER_KERNEL_NEWEST
+			    ", the last that this version of barter was tested with",
+			    release);
+		FINDING_SAY(finding, why, "DKMS builds no modules for it");
+		FINDING_SAY(finding, remedy,
+			    "a newer barter, or a kernel up to " BARTER_KERNEL_NEWEST);
+	}
+}
+
+/* Silent where there is none; a module that is not loaded yet may be refused. */
+static void check_secure_boot(struct doctor *doctor)
+{
+	const char *root = getenv("BARTER_SYSFS");
+	unsigned char value[5] = {}; /* attributes, then the value */
+	struct finding *finding;
+	char path[300];
+	FILE *file;
+
+	snprintf(path, sizeof(path),
+		 "%.150s/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c",
+		 root && *root ? root : "/sys");
+	file = fopen(path, "re");
+	if (!file)
 		return;
-	finding->level = LEVEL_MISSING;
-	FINDING_SAY(finding, why, "barter's modules need Linux "
-		    BARTER_KERNEL_OLDEST " or later");
-	FINDING_SAY(finding, remedy, "boot a newer kernel; Debian 12 has one in bookworm-backports");
+	if (fread(value, 1, sizeof(value), file) != sizeof(value))
+		value[4] = 0;
+	fclose(file);
+	if (!value[4])
+		return;
+	finding = finding_add(doctor, LEVEL_OK, "Secure Boot");
+	if (sysfs_has("module/barter")) {
+		FINDING_SAY(finding, what, "on; barter.ko is loaded all the same");
+		return;
+	}
+	finding->level = LEVEL_NOTE;
+	FINDING_SAY(finding, what, "on");
+	FINDING_SAY(
+		finding, why,
+		"modprobe fails with \"Key was rejected by service\" until the firmware knows the key that DKMS signs with");
+	FINDING_SAY(
+		finding, remedy,
+		"mokutil --test-key /var/lib/dkms/mok.pub; if it is not enrolled: mokutil --import /var/lib/dkms/mok.pub, reboot, and choose \"Enroll MOK\"");
 }
 
 /* Firmware that describes an IOMMU leaves a table. */
@@ -253,6 +322,7 @@ static void check_vfio_node(struct doctor *doctor)
 void check_machine(struct doctor *doctor)
 {
 	check_kernel(doctor);
+	check_secure_boot(doctor);
 	check_iommu(doctor);
 	check_module(doctor, "barter", "barter",
 		     "it makes and revokes the buffers");

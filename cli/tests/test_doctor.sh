@@ -33,6 +33,50 @@ ok "doctor: whole group is listed" out_has "0000:00:1f.3 (no driver)"
 ok "doctor: a bridge" run 1 doctor 00:01.0
 ok "doctor: a bridge, why" out_has "a bridge has nothing to lend"
 
+# Kernels that barter is not for; its modules may be loaded into a newer one all the same.
+newest=$(sed -n 's/^KERNEL_NEWEST=//p' "$root/META")
+release() {
+	mkdir -p "$TREE/proc/sys/kernel"
+	echo "$1" > "$TREE/proc/sys/kernel/osrelease"
+}
+tree_begin "$work/doctor-kernel"
+tree_base
+export BARTER_PROC=$TREE/proc
+release 6.1.0-44-amd64
+ok "doctor: old kernel" run 1 doctor
+ok "doctor: old kernel, what is needed" out_has "need Linux 6.12 or later"
+ok "doctor: old kernel, remedy" out_has "apt install linux-image-6.12-amd64"
+release 6.12.117+deb12-amd64
+ok "doctor: oldest kernel" run 0 doctor
+ok "doctor: oldest kernel, no word" out_has "nothing is missing"
+release "$newest.4-amd64"
+ok "doctor: newest kernel" run 0 doctor
+ok "doctor: newest kernel, no word" out_lacks "newer than"
+release "${newest%.*}.$((${newest#*.} + 1))"
+ok "doctor: newer kernel" run 0 doctor
+ok "doctor: newer kernel, said" out_has "newer than $newest"
+ok "doctor: newer kernel, why" out_has "DKMS builds no modules"
+unset BARTER_PROC
+
+# The variable of firmware: four bytes of attributes, then whether it is on.
+secure_boot() {
+	printf '\6\0\0\0'"\\$1" \
+		> "$TREE/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
+}
+tree_begin "$work/doctor-secure-boot"
+tree_base
+mkdir -p "$TREE/sys/firmware/efi/efivars"
+secure_boot 0
+ok "doctor: Secure Boot off" run 0 doctor
+ok "doctor: Secure Boot off, no word" out_lacks "Secure Boot"
+secure_boot 1
+ok "doctor: Secure Boot on, loaded" run 0 doctor
+ok "doctor: Secure Boot on, loaded: said" out_has "barter.ko is loaded all the same"
+rm -r "$TREE/sys/module/barter" "$TREE/dev/barter"
+ok "doctor: Secure Boot on, not loaded" run 1 doctor
+ok "doctor: Secure Boot on, not loaded: why" out_has "Key was rejected by service"
+ok "doctor: Secure Boot on, not loaded: remedy" out_has "mokutil --import /var/lib/dkms/mok.pub"
+
 # One thing taken away at a time.
 tree_begin "$work/doctor-modules"
 tree_base
