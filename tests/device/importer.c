@@ -132,8 +132,7 @@ static void many_importers(void)
 	 * DMA API debugging, where the kernel has it, warns of more than seven
 	 * mappings of the same memory.
 	 */
-	const int n = access("/sys/kernel/debug/dma-api", F_OK) ?
-		BARTER_TEST_IMPORTERS : 7;
+	const int n = dma_is_debugged() ? 7 : BARTER_TEST_IMPORTERS;
 	int ids[BARTER_TEST_IMPORTERS];
 	struct barter_info info;
 	bool wrong = false;
@@ -228,7 +227,7 @@ static void limits_of_the_importer(void)
 	ok(!wrong, "no address needs more");
 	is_errno(tester_detach(t, id), 0, "detach");
 
-	if (!access("/sys/kernel/debug/dma-api", F_OK))
+	if (dma_is_debugged())
 		skip("DMA API debugging takes a refused mapping for a leak",
 		     "19 address bits");
 	else if (kernel_has_32_bits())

@@ -36,7 +36,7 @@
 #define PROC		"/proc"
 #define TABLE		"/tests/locking.md"
 #endif
-#define MAX_LOCKS	64
+#define MAX_LOCKS	128
 #define MAX_NAMES	4
 #define MAX_ORDERS	128
 #define MAX_CLASSES	8192

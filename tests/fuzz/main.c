@@ -14,7 +14,8 @@
  *	--threads T	default 8: most wait at any time
  *	--replay FILE	run the programs of FILE, over and over, and no others
  *	--random	no feedback: thread T's programs follow from the seed alone
- *	--log		each program to the kernel log before it runs
+ *	--no-log	no programs in the kernel log; else each is there before it runs,
+ *			from where tests/fuzz/cut takes them
  *	--out DIR	leave corpus.fuzz, calls.txt, coverage.txt there (default /out)
  *	--floor N	programs that must have run (default 100)
  */
@@ -40,7 +41,7 @@
 static uint64_t seed;
 static int seconds = 60;
 static unsigned int nr_threads = 8, lowest = 100;
-static bool with_feedback = true, with_log, with_kcov;
+static bool with_feedback = true, with_log = true, with_kcov;
 static const char *out = "/out";
 static struct prog *replay;
 static uint32_t nr_replay;
@@ -95,24 +96,46 @@ static void choose(struct thread *t, struct prog *p)
 	prog_mutate(&t->rng, p, other);
 }
 
+static int kmsg = -1;
+
+/* Every program has to be there: by itself the kernel takes ten lines in five seconds. */
+static void log_open_kmsg(void)
+{
+	sysfs_put("on\n", "/proc/sys/kernel/printk_devkmsg");
+	kmsg = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
+	if (kmsg < 0)
+		tap_bail("/dev/kmsg: %s", strerror(errno));
+}
+
+/*
+ * A line for the log: "fuzz THREAD.NUMBER: ", then calls, with a semicolon behind each
+ * and one more behind the last. The kernel takes less than 1 KiB at a time: what is
+ * longer goes on in lines that have "+ " there. tests/fuzz/cut reads this.
+ */
 static void log_program(struct thread *t)
 {
-	static int kmsg = -1;
-	char text[4096];
-	size_t n;
+	char text[4096], line[1000];
+	size_t at = 0, n = prog_print(&t->prog, text, sizeof(text));
+	const char *sign = ":";
 
-	if (kmsg < 0)
-		kmsg = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
-	n = (size_t)sprintf(text, "<6>fuzz %u.%llu: ", t->id,
-			    (unsigned long long)t->programs);
-	n += prog_print(&t->prog, text + n, sizeof(text) - n);
-	/* A line for the log: calls are set apart by semicolons. */
 	for (size_t i = 0; i < n; i++)
 		if (text[i] == '\n')
 			text[i] = ';';
-	/* The kernel takes less than 1 KiB at a time. */
-	if (write(kmsg, text, n < 900 ? n : 900) < 0)
-		kmsg = -1;
+	while (at < n) {
+		size_t part = n - at;
+		int length;
+
+		if (part > 900)
+			for (part = 900; part > 1 && text[at + part - 1] != ';';)
+				part--;
+		length = snprintf(line, sizeof(line), "<6>fuzz %u.%llu%s %.*s", t->id,
+				  (unsigned long long)t->programs, sign, (int)part,
+				  text + at);
+		if (write(kmsg, line, (size_t)length) < 0)
+			return;
+		at += part;
+		sign = "+";
+	}
 }
 
 static int64_t now_us(void)
@@ -467,7 +490,7 @@ static void options(int argc, char **argv)
 		{ "out", required_argument, NULL, 'o' },
 		{ "floor", required_argument, NULL, 'f' },
 		{ "random", no_argument, NULL, 'x' },
-		{ "log", no_argument, NULL, 'l' },
+		{ "no-log", no_argument, NULL, 'l' },
 		{ 0 }
 	};
 	const char *from_shell = getenv("FUZZ_SEED");
@@ -503,9 +526,7 @@ static void options(int argc, char **argv)
 			with_feedback = false;
 			break;
 		case 'l':
-			with_log = true;
-			/* Else the kernel takes ten lines in five seconds. */
-			sysfs_put("on\n", "/proc/sys/kernel/printk_devkmsg");
+			with_log = false;
 			break;
 		default:
 			tap_bail("unknown option");
@@ -526,6 +547,8 @@ int main(int argc, char **argv)
 	diag("--seed %llu --time %d --threads %u, KCOV: %s",
 	     (unsigned long long)seed, seconds, nr_threads,
 	     with_kcov ? "yes" : "no");
+	if (with_log)
+		log_open_kmsg();
 	world_init();
 	CASE_LIMIT(any_calls_at_once, (unsigned int)seconds + 180);
 	CASE(all_is_well_afterwards);

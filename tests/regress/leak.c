@@ -133,12 +133,6 @@ static void map_two(int t, unsigned int times)
 	close(fd);
 }
 
-/* DMA API debugging takes mappings that were begun and undone for leaks. */
-static bool refusals_count_as_leaks(void)
-{
-	return !access("/sys/kernel/debug/dma-api", F_OK);
-}
-
 /* 50 maps of 1 MiB, of which each is refused when a part has been mapped. */
 static void refuse_maps(int t)
 {
@@ -163,7 +157,7 @@ void n2a_refused_maps_leave_nothing_behind(void)
 	int t = tester_open(), fd = buf_export1(&mem, BAR, 0, 65536), id;
 
 	must(fd >= 0, "export");
-	if (refusals_count_as_leaks()) {
+	if (dma_is_debugged()) {
 		cannot("DMA API debugging takes a refused mapping for a leak");
 		goto out;
 	}
@@ -188,7 +182,7 @@ void n2b_maps_that_fail_give_addresses_back_once(void)
 	map_two(t, 20);
 	addresses_are_apart(t, 3 * PAGE);
 	/* Without room the kernel looks at all addresses that were given back. */
-	if (!refusals_count_as_leaks())
+	if (!dma_is_debugged())
 		refuse_maps(t);
 	else if (own)
 		cannot("DMA API debugging takes a refused mapping for a leak");

@@ -3,6 +3,7 @@
  * Copyright (c) 2026 the barter developers
  *
  * regress		judge barter
+ * regress refused	the same, only the tests of maps that are refused half way
  * regress native	judge the kernel's own exporter, by the record below
  * regress native-warns	the same, only the tests at which it makes the kernel warn
  * regress list		print the table's rows, tab-separated; for tests/regress/table
@@ -279,6 +280,8 @@ int main(int argc, char **argv)
 		list();
 		return 0;
 	}
+	if (argc > 1 && !strcmp(argv[1], "refused"))
+		setenv("BARTER_ONLY", "n2", 1);
 	warns = argc > 1 && !strcmp(argv[1], "native-warns");
 	own = warns || (argc > 1 && !strcmp(argv[1], "native"));
 	if (own && kernel_before(6, 19)) {

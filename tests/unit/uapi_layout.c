@@ -6,6 +6,7 @@
  * 64 and 32 bits. A number here changes only before the first release; from
  * then on structures grow at the end.
  */
+#include <linux/barter-dma.h>
 #include <linux/barter-pf.h>
 #include <linux/barter-vedu.h>
 #include <linux/barter.h>
@@ -200,6 +201,31 @@ HOLDS(BARTER_WHY_BRIDGES_DIFFER == 8);
 HOLDS(BARTER_WHY_DMA_MASK == 9);
 HOLDS(BARTER_WHY_KERNEL_REFUSED == 10);
 HOLDS(BARTER_WHY_NO_HOST_BRIDGE == 11);
+
+HOLDS(sizeof(struct barter_dma_import) == 24);
+AT(barter_dma_import, size, 0);
+AT(barter_dma_import, flags, 4);
+AT(barter_dma_import, dmabuf_fd, 8);
+AT(barter_dma_import, __reserved, 12);
+AT(barter_dma_import, out_length, 16);
+HOLDS(BARTER_DMA_F_TO_BUFFER == 0x1);
+HOLDS(sizeof(struct barter_dma_copy) == 40);
+AT(barter_dma_copy, size, 0);
+AT(barter_dma_copy, flags, 4);
+AT(barter_dma_copy, offset, 8);
+AT(barter_dma_copy, length, 16);
+AT(barter_dma_copy, user, 24);
+AT(barter_dma_copy, out_done, 32);
+HOLDS(sizeof(struct barter_dma_status) == 32);
+AT(barter_dma_status, size, 0);
+AT(barter_dma_status, flags, 4);
+AT(barter_dma_status, out_mapped, 8);
+AT(barter_dma_status, out_segments, 12);
+AT(barter_dma_status, out_maps, 16);
+AT(barter_dma_status, out_revokes, 24);
+HOLDS(BARTER_DMA_IOC_IMPORT == 0xbb00);
+HOLDS(BARTER_DMA_IOC_COPY == 0xbb01);
+HOLDS(BARTER_DMA_IOC_STATUS == 0xbb02);
 
 HOLDS(sizeof(struct barter_pf_plane) == 16);
 HOLDS(sizeof(struct barter_pf_set) == 56);

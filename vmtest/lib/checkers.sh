@@ -11,6 +11,12 @@
 readonly CHECKERS='gcc-14-for-host pahole libelf1t64 libssl3t64 libdw1t64
 	clang-19 coccinelle libpython3.13 perl'
 
+# checkers_cached: are they there? Makes nothing.
+checkers_cached() {
+	[ -e "$cache_dir/toolchains/checkers/packages" ] &&
+		[ -e "$cache_dir/toolchains/kernel-scripts/tools/docs/kernel-doc" ]
+}
+
 # checkers_ensure: leaves the tree in $toolchain_dir and the scripts in $scripts_dir.
 checkers_ensure() {
 	local link=$cache_dir/toolchains/checkers debian_root sparse tools lock
@@ -19,7 +25,7 @@ checkers_ensure() {
 	scripts_dir=$cache_dir/toolchains/kernel-scripts
 	exec {lock}>"$link.lock"
 	flock "$lock"
-	if [ ! -e "$link/packages" ] || [ ! -e "$scripts_dir/tools/docs/kernel-doc" ]; then
+	if ! checkers_cached; then
 		say "first use of the checkers: 350 MB to download once, 1 GB unpacked in $cache_dir"
 		debian_root=$cache_dir/toolchains/checkers.apt
 		debian_read_index checkers "$debian_root" 'trixie trixie-backports forky'

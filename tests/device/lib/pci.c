@@ -83,6 +83,14 @@ int sysfs_read(char *text, size_t size, const char *fmt, ...)
 	return (int)n;
 }
 
+bool dma_is_debugged(void)
+{
+	char off[4];
+
+	return sysfs_read(off, sizeof(off), "/sys/kernel/debug/dma-api/disabled") > 0 &&
+	       off[0] == 'N';
+}
+
 static int by_name(const struct dirent **a, const struct dirent **b)
 {
 	return strcmp((*a)->d_name, (*b)->d_name);

@@ -55,4 +55,11 @@ int sysfs_put(const char *text, const char *fmt, ...)
 int sysfs_read(char *text, size_t size, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
+/*
+ * Does DMA API debugging watch? It takes mappings that were begun and undone for leaks,
+ * and more than seven of the same memory. Its folder in debugfs is there also where it
+ * was turned off.
+ */
+bool dma_is_debugged(void);
+
 #endif
