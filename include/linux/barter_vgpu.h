@@ -233,7 +233,8 @@ void barter_vgpu_open(struct barter_vgpu_space *space);
  *
  * Maps fail with -ENODEV from now on. Each map that is left is invalidated, and this
  * returns when the last reference is gone and every page is unpinned. Whoever has
- * maps and wants no callback gives them back first. Not to be called by invalidate.
+ * maps and wants no callback gives them back first. Called by invalidate it warns and
+ * does nothing.
  */
 void barter_vgpu_close(struct barter_vgpu_space *space);
 
@@ -264,7 +265,8 @@ void barter_vgpu_dma_unmap(struct barter_vgpu_space *space, u64 iova, u64 length
  *
  * For the remove() of the physical device's driver, which has seen to it that no new
  * map for it begins: invalidates all maps of the device, and returns when they are
- * undone, so that no call of the DMA API for it follows.
+ * undone, so that no call of the DMA API for it follows. Called by invalidate it warns
+ * and does nothing.
  */
 void barter_vgpu_revoke_device(struct barter_vgpu_space *space,
 			       struct device *dma_dev);

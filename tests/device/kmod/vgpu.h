@@ -46,6 +46,7 @@
 #define VT_LATER	1	/* from a work item, @delay_ms later */
 #define VT_STUCK	2	/* not before VT_LETGO */
 #define VT_MISUSE	3	/* prompt, after calls that are not allowed there */
+#define VT_WARNED	4	/* the same, of which the kernel warns, too */
 
 /**
  * struct vt_setup - VT_SETUP
