@@ -10,6 +10,7 @@
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -546,6 +547,63 @@ static void unmapped_long(void)
 	is_clean("after");
 }
 
+static int reopens_mock(void *arg)
+{
+	(void)arg;
+	return vt_mock(VT_MOCK_CLOSE, 0, 0, 0, NULL) ?: vt_mock(VT_MOCK_OPEN, 0, 0, 0, NULL);
+}
+
+static int unmaps_slowly(void *arg)
+{
+	struct guest mine;
+	int ret;
+
+	(void)arg;
+	if (guest_open(&mine, 0, NULL, false) || guest_map(&mine, ram, AT, HALF, true) ||
+	    vt_map(VT_VFIO0, AT, 1, VT_W, VT_NONE, NULL))
+		return 1;
+	vt_behave(VT_VFIO0, VT_STUCK, 0);
+	ret = guest_unmap(&mine, AT, HALF) ? 2 : 0;
+	guest_close(&mine);
+	return ret;
+}
+
+/*
+ * What another process unmaps is no matter of this space, even if that process has got the
+ * place in the kernel's memory that the one had which opened it. On one CPU, where it
+ * usually does.
+ */
+static void opened_by_who_is_gone(void)
+{
+	unsigned int round, wrong = 0;
+	cpu_set_t one, before;
+
+	CPU_ZERO(&one);
+	CPU_SET(0, &one);
+	need(!sched_getaffinity(0, sizeof(before), &before) &&
+		     !sched_setaffinity(0, sizeof(one), &one),
+	     "on one CPU");
+	new_mock();
+	vt_mock(VT_MOCK_PAGES_ARE, VT_PAGE_BUSY, AT / PAGE, 1, NULL);
+	for (round = 0; round < 8; round++) {
+		bool there;
+		pid_t pid;
+
+		if (reap(spawn(reopens_mock, NULL), 5000))
+			break;
+		pid = spawn(unmaps_slowly, NULL);
+		WAIT_FOR(there, vt_stat(VT_VFIO0).out_owed == 1, 10000);
+		wrong += vt_map(VT_MOCK, AT, 1, VT_W, VT_NONE, NULL) != -EREMOTE;
+		vt_letgo(VT_VFIO0);
+		if (!there || reap(pid, 10000))
+			break;
+	}
+	is(round, 8, "a space is opened by one process, and another unmaps in another space");
+	is(wrong, 0, "of which the first is not told");
+	is_clean("after");
+	sched_setaffinity(0, sizeof(before), &before);
+}
+
 /* ---- all at once ---- */
 
 #define ENOUGH	20
@@ -764,6 +822,7 @@ int main(void)
 	CASE(believed_late);
 	CASE_LIMIT(opened_late, 100);
 	CASE(unmapped_long);
+	CASE_LIMIT(opened_by_who_is_gone, 100);
 	CASE_LIMIT(storm_mock, 200);
 	CASE_LIMIT(storm_vfio, 100);
 	CASE_LIMIT(storm_iommufd, 100);
