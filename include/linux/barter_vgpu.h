@@ -298,6 +298,7 @@ void barter_vgpu_revoke_device(struct barter_vgpu_space *space,
  * -EREMOTE: some page is a device's memory, a BAR, not RAM. There is no page to pin; the
  *	way to such memory is the dma-buf that its driver lends (the log says so);
  * -EFAULT: the guest's process has no memory at some address that it mapped;
+ * -EOPNOTSUPP: some page is of a file on persistent memory (DAX), which cannot be pinned;
  * -ENXIO: @dma_dev cannot reach some page by itself, it would take bounce buffers, of
  *	which the guest knows nothing;
  * -EAGAIN: the guest unmapped some of it meanwhile, or the space was closed; or it unmaps

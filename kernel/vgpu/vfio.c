@@ -97,6 +97,12 @@ static int vgpu_vfio_explain(struct vfio_device *vdev, u64 iova,
 	return ret;
 }
 
+/* What the kernel says of a device's memory that has struct pages (p2pmem, from 6.2 on). */
+static int vgpu_vfio_errno(int ret)
+{
+	return ret == -EREMOTEIO ? -EREMOTE : ret;
+}
+
 static int vgpu_vfio_pin(void *data, u64 iova, unsigned int npages, bool write,
 			 struct page **pages)
 {
@@ -117,7 +123,7 @@ static int vgpu_vfio_pin(void *data, u64 iova, unsigned int npages, bool write,
 			return -EREMOTE;
 		ret = vgpu_vfio_explain(vdev, iova, npages);
 		if (ret)
-			return ret;
+			return vgpu_vfio_errno(ret);
 		if (!--tries)
 			return -EAGAIN;
 	}
@@ -131,7 +137,7 @@ static int vgpu_vfio_pin(void *data, u64 iova, unsigned int npages, bool write,
 			vfio_unpin_pages(vdev, iova, ret);
 		return -EIO;
 	}
-	return ret;
+	return vgpu_vfio_errno(ret);
 }
 
 static void vgpu_vfio_unpin(void *data, u64 iova, unsigned int npages)
@@ -152,7 +158,7 @@ static int vgpu_vfio_rw(void *data, u64 iova, void *buffer, size_t length,
 	ret = vfio_dma_rw(vdev, iova, buffer, length, write);
 	if (ret == -EINVAL)
 		return iommufd ? -EREMOTE : -ENOENT;
-	return ret;
+	return vgpu_vfio_errno(ret);
 }
 
 const struct barter_vgpu_backend barter_vgpu_vfio = {

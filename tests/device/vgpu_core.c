@@ -7,6 +7,7 @@
  * hardware (vfio.c), and what it is charged to (charge.c).
  *
  * vgpu_core:misuse: calls of a driver that the kernel warns of.
+ * vgpu_core:p2pmem: a device's memory that the kernel itself lends.
  */
 #define _GNU_SOURCE
 #include <stdio.h>
@@ -461,6 +462,10 @@ int main(int argc, char **argv)
 		tap_bail("the devices");
 	if (argc > 1 && !strcmp(argv[1], "misuse")) {
 		CASE(misuse);
+		goto out;
+	}
+	if (argc > 1 && !strcmp(argv[1], "p2pmem")) {
+		CASE(p2pmem);
 		goto out;
 	}
 	CASE(sizes);
