@@ -283,7 +283,7 @@ void barter_vgpu_revoke_device(struct barter_vgpu_space *space,
  * @out: the map, with a reference of the caller's, until barter_vgpu_unmap()
  *
  * Pins what no other map has pinned yet, in batches. What was done is undone on any
- * error. May fault the guest's memory in. Memory is charged to the caller's
+ * error, by -EINTR soon afterwards. May fault the guest's memory in. Memory is charged to the caller's
  * cgroup; pinned pages to the guest's RLIMIT_MEMLOCK, as VFIO does.
  *
  * Return: 0, or
@@ -321,8 +321,10 @@ int barter_vgpu_map(struct barter_vgpu_space *space, u64 iova, unsigned long npa
  * The last one undoes it: the device's mapping first, then the pins that no other
  * map shares. Pages are unpinned in the batches that they were pinned in. When this
  * returns it is all done; except while the guest unmaps something, within invalidate
- * too: then a worker unpins the pages right afterwards. The device must have stopped. Outside of invalidate
- * no lock is held that invalidate takes: collect under the lock, unmap after it.
+ * too, or if the caller has a fatal signal: then a worker unpins the pages right
+ * afterwards, and barter_vgpu_close() waits for it. The device must have stopped. Outside
+ * of invalidate no lock is held that invalidate takes: collect under the lock, unmap after
+ * it.
  */
 void barter_vgpu_unmap(struct barter_vgpu_map *map);
 

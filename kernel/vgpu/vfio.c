@@ -11,6 +11,7 @@
  */
 #include <linux/iommu.h>
 #include <linux/mm.h>
+#include <linux/sched/signal.h>
 #include <linux/vfio.h>
 
 #include "priv.h"
@@ -66,6 +67,9 @@ static int vgpu_vfio_judge(struct vfio_device *vdev, u64 iova)
 	int ret;
 
 	for (i = 0; i < VGPU_VFIO_LOOKS; i++) {
+		/* See vgpu_release(). */
+		if (fatal_signal_pending(current))
+			return -EINTR;
 		ret = vfio_pin_pages(vdev, iova, 1, IOMMU_READ, &page);
 		if (ret > 0) {
 			vfio_unpin_pages(vdev, iova, 1);

@@ -190,7 +190,7 @@ struct vt_copy {
  * @out_pinned: pages of the range that are pinned
  * @out_most: the highest number of pins of one of them
  * @out_dirty: pages of the range that were reported dirty
- * @out_wrong: unpins of what was not pinned, or not so
+ * @out_wrong: unpins of what was not pinned, or not so, or by who is killed
  * @out_waiting: pins that wait
  * @out_rounds: how often the last UNMAP has asked
  * @out_mapped: the last round of these after which it could be mapped

@@ -6,6 +6,7 @@
  * pages of our own, and each pin and unpin is counted and checked.
  */
 #include <linux/mm.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
 #include <linux/wait.h>
@@ -84,6 +85,9 @@ static void mock_unpin(void *data, u64 iova, unsigned int npages)
 	unsigned int i;
 
 	mutex_lock(&mock_lock);
+	/* Type 1 may forget something then. */
+	if (fatal_signal_pending(current))
+		mock_wrong++;
 	if (!npages || npages > BARTER_VGPU_BATCH ||
 	    first > VT_MOCK_GUEST || npages > VT_MOCK_GUEST - first) {
 		mock_wrong++;
