@@ -462,6 +462,115 @@ static void believed_late(void)
 	is_clean("after");
 }
 
+static uint64_t asks(void)
+{
+	struct vt_mock m;
+
+	vt_mock(VT_MOCK_ANY, 1, 0, 1, &m);
+	return m.out_asked;
+}
+
+/* Memory that is refused as a device's, and the answer is held back. */
+static void refused(void)
+{
+	new_mock();
+	vt_mock(VT_MOCK_PAGES_ARE, VT_PAGE_BUSY, 0, 10, NULL);
+	vt_mock(VT_MOCK_HOLD, 0, 0, 0, NULL);
+}
+
+static int copy_child(void *arg)
+{
+	uint64_t word = 0;
+
+	return vt_copy(VT_MOCK, 0, &word, sizeof(word), *(bool *)arg) ? 1 : 0;
+}
+
+static void killed_by_doubt(int (*child)(void *), void *arg, const char *what)
+{
+	struct log log;
+	bool waits;
+	pid_t pid;
+
+	refused();
+	log_open(&log);
+	pid = spawn(child, arg);
+	WAIT_FOR(waits, waits_in_pin(1), 5000);
+	ok(waits, "%s is refused", what);
+	kill(pid, SIGKILL);
+	let();
+	is(reap(pid, 5000), SIGKILL, "%s: who asked is killed", what);
+	is(asks(), 1, "%s: and does not ask again", what);
+	ok(!log_wait(&log, "memory of a device", "mock", 0), "%s: nobody is blamed", what);
+	log_close(&log);
+	is_clean_soon();
+}
+
+/* Whoever may be wrong about a device's memory is asked again, but for nobody. */
+static void killed_in_doubt(void)
+{
+	uint64_t npages = 10;
+	bool write = false;
+
+	killed_by_doubt(map_child, &npages, "a map");
+	killed_by_doubt(copy_child, &write, "a copy from the guest");
+	write = true;
+	killed_by_doubt(copy_child, &write, "a copy to it");
+}
+
+static int close_child(void *arg)
+{
+	(void)arg;
+	return vt_mock(VT_MOCK_CLOSE, 0, 0, 0, NULL) ? 1 : 0;
+}
+
+static int revoke_child(void *arg)
+{
+	(void)arg;
+	return vt_revoke(VT_MOCK, VT_PLAIN0) ? 1 : 0;
+}
+
+/* Nor is it when the map is of no use any more. */
+static void in_doubt_and_over(int (*child)(void *), const char *function, const char *what)
+{
+	struct job map = {
+		.space = VT_MOCK,
+		.npages = 10,
+		.prot = VT_W,
+		.device = VT_PLAIN0,
+	};
+	struct log log;
+	bool waits;
+	pid_t pid;
+	int ret;
+
+	refused();
+	log_open(&log);
+	start(&map, do_map);
+	WAIT_FOR(waits, waits_in_pin(1), 5000);
+	ok(waits, "%s: a map is refused", what);
+	pid = spawn(child, NULL);
+	WAIT_FOR(waits, sleeps_in(pid, function), 5000);
+	ok(waits, "%s: which waits", what);
+	let();
+	ret = finish(&map, 5000);
+	ok(ret == -EAGAIN || ret == -ENODEV, "%s: the map fails (%d)", what, ret);
+	is(reap(pid, 5000), 0, "%s: is over", what);
+	is(asks(), 1, "%s: nobody asked again", what);
+	ok(!log_wait(&log, "memory of a device", "mock", 0), "%s: nobody is blamed", what);
+	log_close(&log);
+	is_clean("after");
+}
+
+static void closed_in_doubt(void)
+{
+	in_doubt_and_over(close_child, "barter_vgpu_close", "the space is closed");
+}
+
+static void revoked_in_doubt(void)
+{
+	in_doubt_and_over(revoke_child, "barter_vgpu_revoke_device", "its device goes");
+}
+
 /* A device that was told before, and was closed meanwhile, has not seen what came then. */
 static void asked_of_one_after_the_other(void)
 {
@@ -833,6 +942,9 @@ int main(void)
 	CASE(asked_for_others);
 	CASE(asked_of_one_after_the_other);
 	CASE(believed_late);
+	CASE(killed_in_doubt);
+	CASE(closed_in_doubt);
+	CASE(revoked_in_doubt);
 	CASE_LIMIT(opened_late, 100);
 	CASE(unmapped_long);
 	CASE_LIMIT(opened_by_who_is_gone, 100);

@@ -23,7 +23,7 @@ static struct mock_guest {
 static struct page *mock_run;
 /* Reserved, as a BAR's pages are where they have any. */
 static struct page *mock_bar;
-static u64 mock_wrong, mock_waiting;
+static u64 mock_wrong, mock_waiting, mock_asked;
 static u32 mock_fail, mock_asks, mock_step;
 /* Of the last unmap; and how often LET was said. */
 static u64 mock_rounds, mock_mapped, mock_lets;
@@ -51,6 +51,18 @@ static int mock_check(u64 first, unsigned int npages, bool write)
 	return 0;
 }
 
+/* Until LET. */
+static void mock_hold_here(void)
+{
+	mutex_lock(&mock_lock);
+	mock_waiting++;
+	mutex_unlock(&mock_lock);
+	wait_event(mock_wait, !READ_ONCE(mock_hold));
+	mutex_lock(&mock_lock);
+	mock_waiting--;
+	mutex_unlock(&mock_lock);
+}
+
 static int mock_pin(void *data, u64 iova, unsigned int npages, bool write,
 		    struct page **pages)
 {
@@ -61,6 +73,7 @@ static int mock_pin(void *data, u64 iova, unsigned int npages, bool write,
 	if (WARN_ON(!npages || npages > BARTER_VGPU_BATCH))
 		return -EINVAL;
 	mutex_lock(&mock_lock);
+	mock_asked++;
 	ret = mock_check(first, npages, write);
 	if (!ret && mock_fail && !--mock_fail)
 		ret = -ENOMEM;
@@ -70,12 +83,8 @@ static int mock_pin(void *data, u64 iova, unsigned int npages, bool write,
 		if (guest[first + i].kind == VT_PAGE_BAR)
 			pages[i] = mock_bar;
 	}
-	mock_waiting++;
 	mutex_unlock(&mock_lock);
-	wait_event(mock_wait, !READ_ONCE(mock_hold));
-	mutex_lock(&mock_lock);
-	mock_waiting--;
-	mutex_unlock(&mock_lock);
+	mock_hold_here();
 	return ret;
 }
 
@@ -107,6 +116,7 @@ static int mock_rw(void *data, u64 iova, void *buffer, size_t length, bool write
 	int ret = 0;
 
 	mutex_lock(&mock_lock);
+	mock_asked++;
 	while (length && !ret) {
 		size_t offset = offset_in_page(iova);
 		size_t part = min_t(size_t, length, PAGE_SIZE - offset);
@@ -125,6 +135,7 @@ static int mock_rw(void *data, u64 iova, void *buffer, size_t length, bool write
 		length -= part;
 	}
 	mutex_unlock(&mock_lock);
+	mock_hold_here();
 	return ret;
 }
 
@@ -247,6 +258,7 @@ static int mock_new(void)
 
 	vt_mock_end();
 	mock_wrong = 0;
+	mock_asked = 0;
 	mock_any = true;
 	mock_fail = 0;
 	mock_asks = 0;
@@ -278,6 +290,7 @@ static void mock_count(struct vt_mock *req)
 	}
 	req->out_wrong = mock_wrong;
 	req->out_waiting = mock_waiting;
+	req->out_asked = mock_asked;
 	req->out_rounds = READ_ONCE(mock_rounds);
 	req->out_mapped = READ_ONCE(mock_mapped);
 	mutex_unlock(&mock_lock);
