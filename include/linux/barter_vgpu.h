@@ -296,14 +296,17 @@ void barter_vgpu_revoke_device(struct barter_vgpu_space *space,
  * -EPERM: BARTER_VGPU_WRITE, and the guest has mapped some page for reading only; or
  *	not for reading;
  * -EREMOTE: some page is a device's memory, a BAR, not RAM. There is no page to pin; the
- *	way to such memory is the dma-buf that its driver lends (the log says so);
+ *	way to such memory is the dma-buf that its driver lends (the log says so). With
+ *	iommufd this answer may take a quarter of a second, for which others that map in
+ *	the space wait: no thread that serves several guests should call this;
  * -EFAULT: the guest's process has no memory at some address that it mapped;
  * -EOPNOTSUPP: some page is of a file on persistent memory (DAX), which cannot be pinned;
  * -ENXIO: @dma_dev cannot reach some page by itself, it would take bounce buffers, of
  *	which the guest knows nothing;
- * -EAGAIN: the guest unmapped some of it meanwhile, or the space was closed; or it unmaps
- *	whatever, and VFIO has asked for that three times: nothing is pinned then until
- *	the guest's ioctl has ended. Try again in a moment;
+ * -EAGAIN: the guest unmapped some of it meanwhile, or the space was closed, or @dma_dev
+ *	revoked; or the guest unmaps whatever, and VFIO has asked for that three times:
+ *	what is not mapped yet is refused then until the guest's ioctl has ended. Try again
+ *	in a moment;
  * -EINTR: a fatal signal;
  * -EACCES: a VFIO container of type 1 version 1, or of none, which cannot pin;
  * -EBUSY: the guest's addresses are being replaced (VFIO_DMA_UNMAP_FLAG_VADDR);
