@@ -125,7 +125,7 @@ static int do_open_other(struct job *job)
 	return ret;
 }
 
-static bool waits_in_pin(uint64_t nr)
+static bool waits_in_backend(uint64_t nr)
 {
 	struct vt_mock m;
 
@@ -176,7 +176,7 @@ static bool hold(struct job *job, uint32_t device)
 		.space = VT_MOCK, .npages = 600, .prot = VT_W, .device = device,
 	};
 	start(job, do_map);
-	WAIT_FOR(waits, waits_in_pin(1), 5000);
+	WAIT_FOR(waits, waits_in_backend(1), 5000);
 	return ok(waits, "a map is about to pin its first batch");
 }
 
@@ -262,6 +262,40 @@ static void pin_and_pin(void)
 	is_clean("after");
 }
 
+static int do_unmap(struct job *job)
+{
+	return vt_unmap(VT_MOCK, job->map.out_id);
+}
+
+/* What is on its way out is in nobody's way but the guest's who unmaps it. */
+static void unpin_and_map(void)
+{
+	struct job old, unmap = { .first = 99, .npages = 1 };
+	struct vt_map map;
+	struct vt_mock m;
+	bool waits;
+
+	new_mock();
+	need(!vt_map(VT_MOCK, 0, 100, VT_W, VT_PLAIN0, &old.map), "a map");
+	vt_mock(VT_MOCK_HOLD, 1, 0, 0, NULL);
+	start(&old, do_unmap);
+	WAIT_FOR(waits, waits_in_backend(1), 5000);
+	ok(waits, "is given back, and its pages are about to be unpinned");
+	is(vt_map(VT_MOCK, 0, 100, VT_W, VT_PLAIN0, &map), 0, "meanwhile they can be mapped");
+	vt_mock(VT_MOCK_ANY, 1, 0, 100, &m);
+	is(m.out_most, 2, "with a pin of their own");
+	ok(still_waits(&old), "while the old one is there");
+	start(&unmap, do_mock_unmap);
+	WAIT_FOR(waits, waits_in_backend(2), 5000);
+	ok(waits && still_waits(&unmap), "the guest unmaps one of them, and waits for both");
+	is_errno(vt_map(VT_MOCK, 0, 100, VT_W, VT_PLAIN0, NULL), EAGAIN,
+		 "now they cannot be mapped");
+	let();
+	is(finish(&old, 5000), 0, "given back");
+	is(finish(&unmap, 5000), 0, "unmapped, with nothing pinned");
+	is_clean("after");
+}
+
 static int map_child(void *arg)
 {
 	return vt_map(VT_MOCK, 0, *(uint64_t *)arg, VT_W, VT_NONE, NULL) ? 1 : 0;
@@ -289,7 +323,7 @@ static void killed(void)
 	vt_mock(VT_MOCK_HOLD, 0, 0, 0, NULL);
 	npages = 8000;
 	pid = spawn(map_child, &npages);
-	WAIT_FOR(waits, waits_in_pin(1), 5000);
+	WAIT_FOR(waits, waits_in_backend(1), 5000);
 	ok(waits, "a program pins its first batch of 16");
 	kill(pid, SIGKILL);
 	let();
@@ -494,7 +528,7 @@ static void killed_by_doubt(int (*child)(void *), void *arg, const char *what)
 	refused();
 	log_open(&log);
 	pid = spawn(child, arg);
-	WAIT_FOR(waits, waits_in_pin(1), 5000);
+	WAIT_FOR(waits, waits_in_backend(1), 5000);
 	ok(waits, "%s is refused", what);
 	kill(pid, SIGKILL);
 	let();
@@ -546,7 +580,7 @@ static void in_doubt_and_over(int (*child)(void *), const char *function, const 
 	refused();
 	log_open(&log);
 	start(&map, do_map);
-	WAIT_FOR(waits, waits_in_pin(1), 5000);
+	WAIT_FOR(waits, waits_in_backend(1), 5000);
 	ok(waits, "%s: a map is refused", what);
 	pid = spawn(child, NULL);
 	WAIT_FOR(waits, sleeps_in(pid, function), 5000);
@@ -934,6 +968,7 @@ int main(void)
 	CASE(pin_and_unmap);
 	CASE(pin_and_close);
 	CASE(pin_and_pin);
+	CASE(unpin_and_map);
 	CASE(killed);
 	CASE(stuck);
 	CASE(opened_meanwhile);

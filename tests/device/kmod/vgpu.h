@@ -161,7 +161,8 @@ struct vt_copy {
 #define VT_MOCK_UNMAP	2
 #define VT_MOCK_CLOSE	3
 #define VT_MOCK_OPEN	4
-#define VT_MOCK_HOLD	5	/* pins and copies wait from now on, after they were made */
+/* And copies; @arg: not they, but unpins, before. */
+#define VT_MOCK_HOLD	5	/* pins wait from now on, after they were made */
 #define VT_MOCK_LET	6	/* and no more */
 #define VT_MOCK_ANY	7	/* @arg: may unpins be of any range? */
 #define VT_MOCK_FAIL	8	/* the @arg-th pin from now on fails with ENOMEM */
@@ -191,7 +192,7 @@ struct vt_copy {
  * @out_most: the highest number of pins of one of them
  * @out_dirty: pages of the range that were reported dirty
  * @out_wrong: unpins of what was not pinned, or not so, or by who is killed
- * @out_waiting: pins and copies that wait
+ * @out_waiting: pins and copies, or unpins, that wait
  * @out_asked: how often a pin or a copy was asked for since NEW
  * @out_rounds: how often the last UNMAP has asked
  * @out_mapped: the last round of these after which it could be mapped

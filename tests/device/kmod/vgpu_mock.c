@@ -27,7 +27,7 @@ static u64 mock_wrong, mock_waiting, mock_asked;
 static u32 mock_fail, mock_asks, mock_step;
 /* Of the last unmap; and how often LET was said. */
 static u64 mock_rounds, mock_mapped, mock_lets;
-static bool mock_any, mock_hold;
+static bool mock_any, mock_hold, mock_hold_unpin;
 static unsigned long mock_max_pages, mock_max_maps;
 static DECLARE_WAIT_QUEUE_HEAD(mock_wait);
 static DEFINE_MUTEX(mock_lock);
@@ -51,13 +51,13 @@ static int mock_check(u64 first, unsigned int npages, bool write)
 	return 0;
 }
 
-/* Until LET. */
-static void mock_hold_here(void)
+/* Until LET, if it is on. */
+static void mock_hold_here(const bool *on)
 {
 	mutex_lock(&mock_lock);
 	mock_waiting++;
 	mutex_unlock(&mock_lock);
-	wait_event(mock_wait, !READ_ONCE(mock_hold));
+	wait_event(mock_wait, !READ_ONCE(*on));
 	mutex_lock(&mock_lock);
 	mock_waiting--;
 	mutex_unlock(&mock_lock);
@@ -84,7 +84,7 @@ static int mock_pin(void *data, u64 iova, unsigned int npages, bool write,
 			pages[i] = mock_bar;
 	}
 	mutex_unlock(&mock_lock);
-	mock_hold_here();
+	mock_hold_here(&mock_hold);
 	return ret;
 }
 
@@ -93,6 +93,7 @@ static void mock_unpin(void *data, u64 iova, unsigned int npages)
 	u64 first = iova >> PAGE_SHIFT;
 	unsigned int i;
 
+	mock_hold_here(&mock_hold_unpin);
 	mutex_lock(&mock_lock);
 	/* Type 1 may forget something then. */
 	if (fatal_signal_pending(current))
@@ -135,7 +136,7 @@ static int mock_rw(void *data, u64 iova, void *buffer, size_t length, bool write
 		length -= part;
 	}
 	mutex_unlock(&mock_lock);
-	mock_hold_here();
+	mock_hold_here(&mock_hold);
 	return ret;
 }
 
@@ -235,6 +236,7 @@ void vt_mock_end(void)
 	if (!vt->space)
 		return;
 	WRITE_ONCE(mock_hold, false);
+	WRITE_ONCE(mock_hold_unpin, false);
 	wake_up_all(&mock_wait);
 	vt_letgo(vt);
 	barter_vgpu_close(vt->space);
@@ -420,7 +422,8 @@ int vt_mock_call(struct vt_mock *req)
 		break;
 	case VT_MOCK_HOLD:
 	case VT_MOCK_LET:
-		WRITE_ONCE(mock_hold, req->op == VT_MOCK_HOLD);
+		WRITE_ONCE(mock_hold, req->op == VT_MOCK_HOLD && !req->arg);
+		WRITE_ONCE(mock_hold_unpin, req->op == VT_MOCK_HOLD && req->arg);
 		if (req->op == VT_MOCK_LET)
 			WRITE_ONCE(mock_lets, mock_lets + 1);
 		wake_up_all(&mock_wait);
