@@ -299,7 +299,8 @@ void barter_vgpu_revoke_device(struct barter_vgpu_space *space,
  *	way to such memory is the dma-buf that its driver lends (the log says so). With
  *	iommufd this answer may take a quarter of a second, for which others that map in
  *	the space wait: no thread that serves several guests should call this;
- * -EFAULT: the guest's process has no memory at some address that it mapped;
+ * -EFAULT: the guest's process has no memory at some address that it mapped; with iommufd
+ *	it may be a BAR, mapped by address (the log says so);
  * -EOPNOTSUPP: some page is of a file on persistent memory (DAX), which cannot be pinned;
  * -ENXIO: @dma_dev cannot reach some page by itself, it would take bounce buffers, of
  *	which the guest knows nothing;

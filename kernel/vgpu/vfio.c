@@ -133,6 +133,11 @@ static int vgpu_vfio_pin(void *data, u64 iova, unsigned int npages, bool write,
 	}
 	if (ret == npages)
 		return 0;
+	/* It does not say whether that is a hole or a BAR, and by the address nobody knows. */
+	if (ret == -EFAULT && iommufd)
+		pr_warn_ratelimited(
+			"barter-vgpu: %s: behind guest addresses 0x%llx to 0x%llx the guest's process has no memory, or a device's, mapped by address, which cannot be pinned; use the dma-buf that the device's driver lends (barter export)\n",
+			dev_name(vdev->dev), iova, last);
 	/* A container that has no IOMMU type. */
 	if (ret == -ENOTTY)
 		return -EACCES;
