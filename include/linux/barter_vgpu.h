@@ -233,7 +233,8 @@ void barter_vgpu_open(struct barter_vgpu_space *space);
  *
  * Maps fail with -ENODEV from now on. Each map that is left is invalidated, and this
  * returns when the last reference is gone and every page is unpinned. Whoever has
- * maps and wants no callback gives them back first. Not to be called by invalidate.
+ * maps and wants no callback gives them back first. Called by invalidate it warns and
+ * does nothing.
  */
 void barter_vgpu_close(struct barter_vgpu_space *space);
 
@@ -264,7 +265,8 @@ void barter_vgpu_dma_unmap(struct barter_vgpu_space *space, u64 iova, u64 length
  *
  * For the remove() of the physical device's driver, which has seen to it that no new
  * map for it begins: invalidates all maps of the device, and returns when they are
- * undone, so that no call of the DMA API for it follows.
+ * undone, so that no call of the DMA API for it follows. Called by invalidate it warns
+ * and does nothing.
  */
 void barter_vgpu_revoke_device(struct barter_vgpu_space *space,
 			       struct device *dma_dev);
@@ -281,7 +283,7 @@ void barter_vgpu_revoke_device(struct barter_vgpu_space *space,
  * @out: the map, with a reference of the caller's, until barter_vgpu_unmap()
  *
  * Pins what no other map has pinned yet, in batches. What was done is undone on any
- * error. May fault the guest's memory in. Memory is charged to the caller's
+ * error, by -EINTR soon afterwards. May fault the guest's memory in. Memory is charged to the caller's
  * cgroup; pinned pages to the guest's RLIMIT_MEMLOCK, as VFIO does.
  *
  * Return: 0, or
@@ -294,13 +296,18 @@ void barter_vgpu_revoke_device(struct barter_vgpu_space *space,
  * -EPERM: BARTER_VGPU_WRITE, and the guest has mapped some page for reading only; or
  *	not for reading;
  * -EREMOTE: some page is a device's memory, a BAR, not RAM. There is no page to pin; the
- *	way to such memory is the dma-buf that its driver lends (the log says so);
- * -EFAULT: the guest's process has no memory at some address that it mapped;
+ *	way to such memory is the dma-buf that its driver lends (the log says so). With
+ *	iommufd this answer may take a quarter of a second, for which others that map in
+ *	the space wait: no thread that serves several guests should call this;
+ * -EFAULT: the guest's process has no memory at some address that it mapped; with iommufd
+ *	it may be a BAR, mapped by address (the log says so);
+ * -EOPNOTSUPP: some page is of a file on persistent memory (DAX), which cannot be pinned;
  * -ENXIO: @dma_dev cannot reach some page by itself, it would take bounce buffers, of
  *	which the guest knows nothing;
- * -EAGAIN: the guest unmapped some of it meanwhile, or the space was closed; or it unmaps
- *	whatever, and VFIO has asked for that three times: nothing is pinned then until
- *	the guest's ioctl has ended. Try again in a moment;
+ * -EAGAIN: the guest unmapped some of it meanwhile, or the space was closed, or @dma_dev
+ *	revoked; or the guest unmaps whatever, and VFIO has asked for that three times:
+ *	what is not mapped yet is refused then until the guest's ioctl has ended. Try again
+ *	in a moment;
  * -EINTR: a fatal signal;
  * -EACCES: a VFIO container of type 1 version 1, or of none, which cannot pin;
  * -EBUSY: the guest's addresses are being replaced (VFIO_DMA_UNMAP_FLAG_VADDR);
@@ -318,8 +325,10 @@ int barter_vgpu_map(struct barter_vgpu_space *space, u64 iova, unsigned long npa
  * The last one undoes it: the device's mapping first, then the pins that no other
  * map shares. Pages are unpinned in the batches that they were pinned in. When this
  * returns it is all done; except while the guest unmaps something, within invalidate
- * too: then a worker unpins the pages right afterwards. The device must have stopped. Outside of invalidate
- * no lock is held that invalidate takes: collect under the lock, unmap after it.
+ * too, or if the caller has a fatal signal: then a worker unpins the pages right
+ * afterwards, and barter_vgpu_close() waits for it. The device must have stopped. Outside
+ * of invalidate no lock is held that invalidate takes: collect under the lock, unmap after
+ * it.
  */
 void barter_vgpu_unmap(struct barter_vgpu_map *map);
 

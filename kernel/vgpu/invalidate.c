@@ -319,9 +319,15 @@ void barter_vgpu_revoke_device(struct barter_vgpu_space *space,
 			       struct device *dma_dev)
 {
 	struct vgpu_inval inval = { .space = space, .dma_dev = dma_dev };
+	bool wrong;
 
-	if (!WARN_ON(!dma_dev))
-		vgpu_take(&inval);
+	mutex_lock(&space->lock);
+	wrong = vgpu_may_not_call(space);
+	mutex_unlock(&space->lock);
+	/* It would wait for the map that it was called for. */
+	if (WARN_ON_ONCE(wrong || !dma_dev))
+		return;
+	vgpu_take(&inval);
 }
 BARTER_EXPORT(barter_vgpu_revoke_device);
 

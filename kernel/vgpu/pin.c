@@ -138,7 +138,9 @@ static struct vgpu_batch *vgpu_unpin(struct barter_vgpu_space *space,
  * @release: the batches, by node_release; empty afterwards
  *
  * Calls the backend, so no lock is held that barter_vgpu_dma_unmap() takes or is called
- * with.
+ * with. A task with a fatal signal leaves it to workers: type 1 waits for the mmap_lock of
+ * the guest's process to take pages off its RLIMIT_MEMLOCK, and who is killed there never
+ * does.
  */
 void vgpu_release(struct barter_vgpu_space *space, struct list_head *release)
 {
@@ -148,6 +150,12 @@ void vgpu_release(struct barter_vgpu_space *space, struct list_head *release)
 
 	if (list_empty(release))
 		return;
+	if (fatal_signal_pending(current)) {
+		mutex_lock(&space->lock);
+		vgpu_defer(space, release);
+		mutex_unlock(&space->lock);
+		return;
+	}
 	any = backend->unpin_any && backend->unpin_any(space->config.data);
 	if (any && !list_is_singular(release))
 		list_sort(NULL, release, vgpu_batch_order);

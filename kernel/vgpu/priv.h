@@ -204,8 +204,9 @@ struct vgpu_inval {
  * @wait: for those who take memory back
  * @mapped: pages of all maps in sum
  * @in_backend: calls of the backend under way
- * @guest: the process that uses it, or NULL, see round.c. From here to @pin_last under
+ * @in_use: opened, and not closed since, see round.c. From here to @pin_last under
  *	vgpu_rounds_lock
+ * @guest: the process that uses it, or NULL
  * @node_guest: in its list
  * @told: the unmaps that it was told of and that are not over
  * @holds: how many of them let nobody pin
@@ -241,6 +242,7 @@ struct barter_vgpu_space {
 	wait_queue_head_t wait;
 	u64 mapped;
 	unsigned int in_backend;
+	bool in_use;
 	struct vgpu_guest *guest;
 	struct list_head node_guest;
 	struct list_head told;

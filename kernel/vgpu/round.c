@@ -35,6 +35,7 @@
  */
 #include <linux/hashtable.h>
 #include <linux/module.h>
+#include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
@@ -62,7 +63,8 @@
 /**
  * struct vgpu_guest - a process with spaces or with unmaps
  * @node: in vgpu_guests
- * @mm: its memory, only to be compared
+ * @mm: its memory, only to be compared; with a reference, by which no other process has
+ *	the same while we are here
  * @users: spaces and rounds
  * @holds: rounds that let nobody pin
  * @pins: spaces that have a pin under way
@@ -113,6 +115,15 @@ static struct vgpu_guest *vgpu_guest_find(struct mm_struct *mm)
 	return NULL;
 }
 
+/* What vgpu_guest_put() has returned; NULL does nothing. */
+static void vgpu_guest_free(struct vgpu_guest *guest)
+{
+	if (!guest)
+		return;
+	mmdrop(guest->mm);
+	kfree(guest);
+}
+
 /* That of current, with a reference; NULL if it has no memory. */
 static struct vgpu_guest *vgpu_guest_get(void)
 {
@@ -135,25 +146,30 @@ static struct vgpu_guest *vgpu_guest_get(void)
 			break;
 		new = kzalloc(sizeof(*new), VGPU_GFP_MUST);
 		new->mm = current->mm;
+		mmgrab(new->mm);
 		INIT_LIST_HEAD(&new->spaces);
 		INIT_LIST_HEAD(&new->rounds);
 	}
-	kfree(new);
+	vgpu_guest_free(new);
 	return guest;
 }
 
-static void vgpu_guest_put(struct vgpu_guest *guest)
+/* Drop a reference. Returns what the caller has to free, without the lock: it, or NULL. */
+static struct vgpu_guest *vgpu_guest_put(struct vgpu_guest *guest)
 {
 	lockdep_assert_held(&vgpu_rounds_lock);
 
 	if (!guest || --guest->users)
-		return;
+		return NULL;
 	hash_del(&guest->node);
-	kfree(guest);
+	return guest;
 }
 
-/* A space becomes one of the guest's (or of none), which brings a reference. */
-static void vgpu_guest_join(struct vgpu_guest *guest, struct barter_vgpu_space *space)
+/*
+ * A space becomes one of the guest's (or of none), which brings a reference. Returns what
+ * is to be freed, as vgpu_guest_put().
+ */
+static struct vgpu_guest *vgpu_guest_join(struct vgpu_guest *guest, struct barter_vgpu_space *space)
 {
 	struct vgpu_guest *old = space->guest;
 
@@ -168,7 +184,7 @@ static void vgpu_guest_join(struct vgpu_guest *guest, struct barter_vgpu_space *
 		list_add(&space->node_guest, &guest->spaces);
 		guest->pins += space->pinning;
 	}
-	vgpu_guest_put(old);
+	return vgpu_guest_put(old);
 }
 
 static bool vgpu_meets(const struct barter_vgpu_space *space, u64 first, u64 last)
@@ -218,6 +234,7 @@ static void vgpu_round_end(struct callback_head *work)
 {
 	struct vgpu_round *round = container_of(work, struct vgpu_round, work);
 	struct vgpu_told *told, *next;
+	struct vgpu_guest *dead;
 
 	spin_lock(&vgpu_rounds_lock);
 	hash_del(&round->node);
@@ -232,8 +249,9 @@ static void vgpu_round_end(struct callback_head *work)
 		list_del(&round->node_guest);
 		round->guest->holds -= round->holds;
 	}
-	vgpu_guest_put(round->guest);
+	dead = vgpu_guest_put(round->guest);
 	spin_unlock(&vgpu_rounds_lock);
+	vgpu_guest_free(dead);
 	list_for_each_entry_safe(told, next, &round->told, node)
 		kfree(told);
 	kfree(round);
@@ -333,6 +351,7 @@ static struct vgpu_told *vgpu_round_told(const struct vgpu_round *round,
 /* For what current begins to unmap; NULL if it has no ioctl that will end. */
 static struct vgpu_round *vgpu_round_new(const struct vgpu_inval *inval)
 {
+	struct vgpu_guest *dead;
 	struct vgpu_round *round;
 
 	if (current->flags & PF_KTHREAD)
@@ -346,8 +365,9 @@ static struct vgpu_round *vgpu_round_new(const struct vgpu_inval *inval)
 	init_task_work(&round->work, vgpu_round_end);
 	if (task_work_add(current, &round->work, TWA_RESUME)) {
 		spin_lock(&vgpu_rounds_lock);
-		vgpu_guest_put(round->guest);
+		dead = vgpu_guest_put(round->guest);
 		spin_unlock(&vgpu_rounds_lock);
+		vgpu_guest_free(dead);
 		kfree(round);
 		return NULL;
 	}
@@ -362,10 +382,14 @@ static struct vgpu_round *vgpu_round_new(const struct vgpu_inval *inval)
 	return round;
 }
 
-/* A space is told by a round for the first time. */
-static void vgpu_round_add(struct vgpu_round *round, struct vgpu_told *told)
+/*
+ * A space is told by a round for the first time. Returns what is to be freed, as
+ * vgpu_guest_put().
+ */
+static struct vgpu_guest *vgpu_round_add(struct vgpu_round *round, struct vgpu_told *told)
 {
 	struct barter_vgpu_space *space = told->space;
+	struct vgpu_guest *dead = NULL;
 
 	lockdep_assert_held(&vgpu_rounds_lock);
 
@@ -375,11 +399,12 @@ static void vgpu_round_add(struct vgpu_round *round, struct vgpu_told *told)
 	/* It may be another process's, with a pin under way. */
 	round->quiet = 0;
 	/* Who unmaps is who can map, whoever has opened it. */
-	if (round->guest && round->guest != space->guest) {
+	if (space->in_use && round->guest && round->guest != space->guest) {
 		round->guest->users++;
-		vgpu_guest_join(round->guest, space);
+		dead = vgpu_guest_join(round->guest, space);
 		vgpu_round_tell(round);
 	}
+	return dead;
 }
 
 /**
@@ -393,6 +418,7 @@ struct vgpu_round *vgpu_round_begin(struct vgpu_inval *inval)
 {
 	struct barter_vgpu_space *space = inval->space;
 	struct vgpu_told *told = NULL;
+	struct vgpu_guest *dead;
 	struct vgpu_round *round;
 
 	/* Only current itself makes and ends its round. */
@@ -418,9 +444,10 @@ struct vgpu_round *vgpu_round_begin(struct vgpu_inval *inval)
 	told->round = round;
 	told->space = space;
 	spin_lock(&vgpu_rounds_lock);
-	vgpu_round_add(round, told);
+	dead = vgpu_round_add(round, told);
 	vgpu_round_count(round, told, inval);
 	spin_unlock(&vgpu_rounds_lock);
+	vgpu_guest_free(dead);
 	return round;
 }
 
@@ -582,28 +609,37 @@ bool vgpu_pin_end(struct barter_vgpu_space *space, bool failed)
  */
 void vgpu_rounds_open(struct barter_vgpu_space *space)
 {
-	struct vgpu_guest *guest = vgpu_guest_get();
+	struct vgpu_guest *guest = vgpu_guest_get(), *dead;
 	struct vgpu_told *told;
 
 	spin_lock(&vgpu_rounds_lock);
-	vgpu_guest_join(guest, space);
+	space->in_use = true;
+	dead = vgpu_guest_join(guest, space);
 	space->opened = vgpu_rounds_seq;
 	list_for_each_entry(told, &space->told, node_space) {
 		told->call = 0;
 		told->round->quiet = 0;
 	}
 	spin_unlock(&vgpu_rounds_lock);
+	vgpu_guest_free(dead);
 }
 
 /**
  * vgpu_rounds_close - a space is nobody's any more
  * @space: the space
+ *
+ * Nor does it become somebody's when it is told of an unmap, as iommufd does behind the
+ * close: it may stay closed for long.
  */
 void vgpu_rounds_close(struct barter_vgpu_space *space)
 {
+	struct vgpu_guest *dead;
+
 	spin_lock(&vgpu_rounds_lock);
-	vgpu_guest_join(NULL, space);
+	space->in_use = false;
+	dead = vgpu_guest_join(NULL, space);
 	spin_unlock(&vgpu_rounds_lock);
+	vgpu_guest_free(dead);
 }
 
 /**

@@ -96,9 +96,10 @@ void barter_vgpu_close(struct barter_vgpu_space *space)
 
 	mutex_lock(&space->lock);
 	wrong = vgpu_may_not_call(space);
-	space->open = false;
+	if (!wrong)
+		space->open = false;
 	mutex_unlock(&space->lock);
-	if (WARN_ON(wrong))
+	if (WARN_ON_ONCE(wrong))
 		return;
 	vgpu_take_all(space);
 	vgpu_wait_idle(space);

@@ -11,6 +11,7 @@
  */
 #include <linux/iommu.h>
 #include <linux/mm.h>
+#include <linux/sched/signal.h>
 #include <linux/vfio.h>
 
 #include "priv.h"
@@ -66,6 +67,9 @@ static int vgpu_vfio_judge(struct vfio_device *vdev, u64 iova)
 	int ret;
 
 	for (i = 0; i < VGPU_VFIO_LOOKS; i++) {
+		/* See vgpu_release(). */
+		if (fatal_signal_pending(current))
+			return -EINTR;
 		ret = vfio_pin_pages(vdev, iova, 1, IOMMU_READ, &page);
 		if (ret > 0) {
 			vfio_unpin_pages(vdev, iova, 1);
@@ -97,6 +101,12 @@ static int vgpu_vfio_explain(struct vfio_device *vdev, u64 iova,
 	return ret;
 }
 
+/* What the kernel says of a device's memory that has struct pages (p2pmem, from 6.2 on). */
+static int vgpu_vfio_errno(int ret)
+{
+	return ret == -EREMOTEIO ? -EREMOTE : ret;
+}
+
 static int vgpu_vfio_pin(void *data, u64 iova, unsigned int npages, bool write,
 			 struct page **pages)
 {
@@ -117,12 +127,17 @@ static int vgpu_vfio_pin(void *data, u64 iova, unsigned int npages, bool write,
 			return -EREMOTE;
 		ret = vgpu_vfio_explain(vdev, iova, npages);
 		if (ret)
-			return ret;
+			return vgpu_vfio_errno(ret);
 		if (!--tries)
 			return -EAGAIN;
 	}
 	if (ret == npages)
 		return 0;
+	/* It does not say whether that is a hole or a BAR, and by the address nobody knows. */
+	if (ret == -EFAULT && iommufd)
+		pr_warn_ratelimited(
+			"barter-vgpu: %s: behind guest addresses 0x%llx to 0x%llx the guest's process has no memory, or a device's, mapped by address, which cannot be pinned; use the dma-buf that the device's driver lends (barter export)\n",
+			dev_name(vdev->dev), iova, last);
 	/* A container that has no IOMMU type. */
 	if (ret == -ENOTTY)
 		return -EACCES;
@@ -131,7 +146,7 @@ static int vgpu_vfio_pin(void *data, u64 iova, unsigned int npages, bool write,
 			vfio_unpin_pages(vdev, iova, ret);
 		return -EIO;
 	}
-	return ret;
+	return vgpu_vfio_errno(ret);
 }
 
 static void vgpu_vfio_unpin(void *data, u64 iova, unsigned int npages)
@@ -152,7 +167,7 @@ static int vgpu_vfio_rw(void *data, u64 iova, void *buffer, size_t length,
 	ret = vfio_dma_rw(vdev, iova, buffer, length, write);
 	if (ret == -EINVAL)
 		return iommufd ? -EREMOTE : -ENOENT;
-	return ret;
+	return vgpu_vfio_errno(ret);
 }
 
 const struct barter_vgpu_backend barter_vgpu_vfio = {

@@ -5,10 +5,14 @@
  * Guest memory for drivers of vGPUs: what barter-vgpu pins, maps and answers, with a
  * mock guest; in vgpu_core/ with this program as the guest of a VFIO device without
  * hardware (vfio.c), and what it is charged to (charge.c).
+ *
+ * vgpu_core:misuse: calls of a driver that the kernel warns of.
+ * vgpu_core:p2pmem: a device's memory that the kernel itself lends.
  */
 #define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -421,12 +425,49 @@ static void invalidate(void)
 	mock_is_clean("both gone");
 }
 
-int main(void)
+/* Taking memory back from where memory is taken back would wait for itself. */
+static void misuse(void)
+{
+	struct vt_map map;
+	struct log log;
+
+	new_mock();
+	vt_behave(VT_MOCK, VT_WARNED, 0);
+	need(!vt_map(VT_MOCK, 0, 100, VT_W, VT_PLAIN0, &map), "a map");
+	log_open(&log);
+	is(vt_mock(VT_MOCK_UNMAP, 0, 0, 1, NULL), 0,
+	   "a driver closes the space, and revokes the device, in its invalidate");
+	ok(log_wait(&log, "WARNING", "barter_vgpu_close", 2000), "the kernel warns of the close");
+	ok(log_wait(&log, "WARNING", "barter_vgpu_revoke_device", 2000), "and of the revoke");
+	log_close(&log);
+	vt_behave(VT_MOCK, VT_PROMPT, 0);
+	mock_is_clean("unmapped");
+	need(!vt_map(VT_MOCK, 0, 100, VT_W, VT_PLAIN0, &map), "the space is open");
+	vt_behave(VT_MOCK, VT_WARNED, 0);
+	is(vt_revoke(VT_MOCK, VT_PLAIN0), 0, "the same while the device is revoked");
+	vt_behave(VT_MOCK, VT_PROMPT, 0);
+	mock_is_clean("revoked");
+	need(!vt_map(VT_MOCK, 0, 100, VT_W, VT_PLAIN0, &map), "the space is still open");
+	vt_behave(VT_MOCK, VT_WARNED, 0);
+	is(vt_mock(VT_MOCK_CLOSE, 0, 0, 0, NULL), 0, "the same while it is closed");
+	vt_behave(VT_MOCK, VT_PROMPT, 0);
+	mock_is_clean("closed");
+}
+
+int main(int argc, char **argv)
 {
 	int fd = vt_open();
 
 	if (vt_segments(0xffffffff, 0xffffffff))
 		tap_bail("the devices");
+	if (argc > 1 && !strcmp(argv[1], "misuse")) {
+		CASE(misuse);
+		goto out;
+	}
+	if (argc > 1 && !strcmp(argv[1], "p2pmem")) {
+		CASE(p2pmem);
+		goto out;
+	}
 	CASE(sizes);
 	CASE(cache);
 	CASE(overlap);
@@ -439,6 +480,7 @@ int main(void)
 	CASE(invalidate);
 	vfio_cases();
 	charge_cases();
+out:
 	close(fd);
 	return tap_done();
 }

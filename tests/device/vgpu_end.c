@@ -142,7 +142,7 @@ static void unmap_under_the_engine(void)
 
 static void unmap_under_the_engine_iommufd(void)
 {
-	unmap_rounds(true, 30);
+	unmap_rounds(true, 100);
 }
 
 /* Unmapping one page of many that were pinned together stops nobody else for good. */
@@ -375,7 +375,7 @@ int main(int argc, char **argv)
 	if (argc > 1 && !strcmp(argv[1], "pt"))
 		goto out;
 	if (iommufd_there())
-		CASE(unmap_under_the_engine_iommufd);
+		CASE_LIMIT(unmap_under_the_engine_iommufd, 120);
 	CASE(unmap_a_neighbour);
 	CASE(killed);
 	CASE(remove_while_open);

@@ -10,6 +10,7 @@
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -124,7 +125,7 @@ static int do_open_other(struct job *job)
 	return ret;
 }
 
-static bool waits_in_pin(uint64_t nr)
+static bool waits_in_backend(uint64_t nr)
 {
 	struct vt_mock m;
 
@@ -141,14 +142,27 @@ static void new_mock(void)
 		tap_bail("a mock guest: %s", strerror(-ret));
 }
 
-static void is_clean(const char *when)
+static bool clean(void)
 {
 	struct vt_stat s = vt_stat(VT_MOCK);
 	struct vt_mock m;
 
 	vt_mock(VT_MOCK_LET, 0, 0, VT_MOCK_PAGES, &m);
-	ok(!m.out_pinned && !m.out_wrong && !s.out_pages && !s.out_maps &&
-	   !s.out_batches, "%s: every pin is undone, once", when);
+	return !m.out_pinned && !m.out_wrong && !s.out_pages && !s.out_maps && !s.out_batches;
+}
+
+static void is_clean(const char *when)
+{
+	ok(clean(), "%s: every pin is undone, once", when);
+}
+
+/* What who is killed has pinned a worker unpins. */
+static void is_clean_soon(void)
+{
+	bool is;
+
+	WAIT_FOR(is, clean(), 5000);
+	ok(is, "soon every pin is undone, once, and not by who was killed");
 }
 
 /* A map of 600 pages for @device whose first pin is made and does not come back. */
@@ -162,7 +176,7 @@ static bool hold(struct job *job, uint32_t device)
 		.space = VT_MOCK, .npages = 600, .prot = VT_W, .device = device,
 	};
 	start(job, do_map);
-	WAIT_FOR(waits, waits_in_pin(1), 5000);
+	WAIT_FOR(waits, waits_in_backend(1), 5000);
 	return ok(waits, "a map is about to pin its first batch");
 }
 
@@ -248,6 +262,40 @@ static void pin_and_pin(void)
 	is_clean("after");
 }
 
+static int do_unmap(struct job *job)
+{
+	return vt_unmap(VT_MOCK, job->map.out_id);
+}
+
+/* What is on its way out is in nobody's way but the guest's who unmaps it. */
+static void unpin_and_map(void)
+{
+	struct job old, unmap = { .first = 99, .npages = 1 };
+	struct vt_map map;
+	struct vt_mock m;
+	bool waits;
+
+	new_mock();
+	need(!vt_map(VT_MOCK, 0, 100, VT_W, VT_PLAIN0, &old.map), "a map");
+	vt_mock(VT_MOCK_HOLD, 1, 0, 0, NULL);
+	start(&old, do_unmap);
+	WAIT_FOR(waits, waits_in_backend(1), 5000);
+	ok(waits, "is given back, and its pages are about to be unpinned");
+	is(vt_map(VT_MOCK, 0, 100, VT_W, VT_PLAIN0, &map), 0, "meanwhile they can be mapped");
+	vt_mock(VT_MOCK_ANY, 1, 0, 100, &m);
+	is(m.out_most, 2, "with a pin of their own");
+	ok(still_waits(&old), "while the old one is there");
+	start(&unmap, do_mock_unmap);
+	WAIT_FOR(waits, waits_in_backend(2), 5000);
+	ok(waits && still_waits(&unmap), "the guest unmaps one of them, and waits for both");
+	is_errno(vt_map(VT_MOCK, 0, 100, VT_W, VT_PLAIN0, NULL), EAGAIN,
+		 "now they cannot be mapped");
+	let();
+	is(finish(&old, 5000), 0, "given back");
+	is(finish(&unmap, 5000), 0, "unmapped, with nothing pinned");
+	is_clean("after");
+}
+
 static int map_child(void *arg)
 {
 	return vt_map(VT_MOCK, 0, *(uint64_t *)arg, VT_W, VT_NONE, NULL) ? 1 : 0;
@@ -275,13 +323,13 @@ static void killed(void)
 	vt_mock(VT_MOCK_HOLD, 0, 0, 0, NULL);
 	npages = 8000;
 	pid = spawn(map_child, &npages);
-	WAIT_FOR(waits, waits_in_pin(1), 5000);
+	WAIT_FOR(waits, waits_in_backend(1), 5000);
 	ok(waits, "a program pins its first batch of 16");
 	kill(pid, SIGKILL);
 	let();
 	is(reap(pid, 5000), SIGKILL, "it is killed");
 	is(vt_stat(VT_MOCK).out_pins, 1, "and pins no other");
-	is_clean("after");
+	is_clean_soon();
 }
 
 /* ---- a driver that does not answer, a lock that is taken ---- */
@@ -448,6 +496,115 @@ static void believed_late(void)
 	is_clean("after");
 }
 
+static uint64_t asks(void)
+{
+	struct vt_mock m;
+
+	vt_mock(VT_MOCK_ANY, 1, 0, 1, &m);
+	return m.out_asked;
+}
+
+/* Memory that is refused as a device's, and the answer is held back. */
+static void refused(void)
+{
+	new_mock();
+	vt_mock(VT_MOCK_PAGES_ARE, VT_PAGE_BUSY, 0, 10, NULL);
+	vt_mock(VT_MOCK_HOLD, 0, 0, 0, NULL);
+}
+
+static int copy_child(void *arg)
+{
+	uint64_t word = 0;
+
+	return vt_copy(VT_MOCK, 0, &word, sizeof(word), *(bool *)arg) ? 1 : 0;
+}
+
+static void killed_by_doubt(int (*child)(void *), void *arg, const char *what)
+{
+	struct log log;
+	bool waits;
+	pid_t pid;
+
+	refused();
+	log_open(&log);
+	pid = spawn(child, arg);
+	WAIT_FOR(waits, waits_in_backend(1), 5000);
+	ok(waits, "%s is refused", what);
+	kill(pid, SIGKILL);
+	let();
+	is(reap(pid, 5000), SIGKILL, "%s: who asked is killed", what);
+	is(asks(), 1, "%s: and does not ask again", what);
+	ok(!log_wait(&log, "memory of a device", "mock", 0), "%s: nobody is blamed", what);
+	log_close(&log);
+	is_clean_soon();
+}
+
+/* Whoever may be wrong about a device's memory is asked again, but for nobody. */
+static void killed_in_doubt(void)
+{
+	uint64_t npages = 10;
+	bool write = false;
+
+	killed_by_doubt(map_child, &npages, "a map");
+	killed_by_doubt(copy_child, &write, "a copy from the guest");
+	write = true;
+	killed_by_doubt(copy_child, &write, "a copy to it");
+}
+
+static int close_child(void *arg)
+{
+	(void)arg;
+	return vt_mock(VT_MOCK_CLOSE, 0, 0, 0, NULL) ? 1 : 0;
+}
+
+static int revoke_child(void *arg)
+{
+	(void)arg;
+	return vt_revoke(VT_MOCK, VT_PLAIN0) ? 1 : 0;
+}
+
+/* Nor is it when the map is of no use any more. */
+static void in_doubt_and_over(int (*child)(void *), const char *function, const char *what)
+{
+	struct job map = {
+		.space = VT_MOCK,
+		.npages = 10,
+		.prot = VT_W,
+		.device = VT_PLAIN0,
+	};
+	struct log log;
+	bool waits;
+	pid_t pid;
+	int ret;
+
+	refused();
+	log_open(&log);
+	start(&map, do_map);
+	WAIT_FOR(waits, waits_in_backend(1), 5000);
+	ok(waits, "%s: a map is refused", what);
+	pid = spawn(child, NULL);
+	WAIT_FOR(waits, sleeps_in(pid, function), 5000);
+	ok(waits, "%s: which waits", what);
+	let();
+	ret = finish(&map, 5000);
+	ok(ret == -EAGAIN || ret == -ENODEV, "%s: the map fails (%d)", what, ret);
+	is(reap(pid, 5000), 0, "%s: is over", what);
+	is(asks(), 1, "%s: nobody asked again", what);
+	ok(!log_wait(&log, "memory of a device", "mock", 0), "%s: nobody is blamed", what);
+	log_close(&log);
+	is_clean("after");
+}
+
+static void closed_in_doubt(void)
+{
+	in_doubt_and_over(close_child, "barter_vgpu_close", "the space is closed");
+}
+
+static void revoked_in_doubt(void)
+{
+	in_doubt_and_over(revoke_child, "barter_vgpu_revoke_device", "its device goes");
+}
+
 /* A device that was told before, and was closed meanwhile, has not seen what came then. */
 static void asked_of_one_after_the_other(void)
 {
@@ -544,6 +701,63 @@ static void unmapped_long(void)
 	guest_close(&g);
 	is_errno(vt_map(VT_MOCK, AT, 1, VT_W, VT_NONE, NULL), EREMOTE, "a device's memory");
 	is_clean("after");
+}
+
+static int reopens_mock(void *arg)
+{
+	(void)arg;
+	return vt_mock(VT_MOCK_CLOSE, 0, 0, 0, NULL) ?: vt_mock(VT_MOCK_OPEN, 0, 0, 0, NULL);
+}
+
+static int unmaps_slowly(void *arg)
+{
+	struct guest mine;
+	int ret;
+
+	(void)arg;
+	if (guest_open(&mine, 0, NULL, false) || guest_map(&mine, ram, AT, HALF, true) ||
+	    vt_map(VT_VFIO0, AT, 1, VT_W, VT_NONE, NULL))
+		return 1;
+	vt_behave(VT_VFIO0, VT_STUCK, 0);
+	ret = guest_unmap(&mine, AT, HALF) ? 2 : 0;
+	guest_close(&mine);
+	return ret;
+}
+
+/*
+ * What another process unmaps is no matter of this space, even if that process has got the
+ * place in the kernel's memory that the one had which opened it. On one CPU, where it
+ * usually does.
+ */
+static void opened_by_who_is_gone(void)
+{
+	unsigned int round, wrong = 0;
+	cpu_set_t one, before;
+
+	CPU_ZERO(&one);
+	CPU_SET(0, &one);
+	need(!sched_getaffinity(0, sizeof(before), &before) &&
+		     !sched_setaffinity(0, sizeof(one), &one),
+	     "on one CPU");
+	new_mock();
+	vt_mock(VT_MOCK_PAGES_ARE, VT_PAGE_BUSY, AT / PAGE, 1, NULL);
+	for (round = 0; round < 8; round++) {
+		bool there;
+		pid_t pid;
+
+		if (reap(spawn(reopens_mock, NULL), 5000))
+			break;
+		pid = spawn(unmaps_slowly, NULL);
+		WAIT_FOR(there, vt_stat(VT_VFIO0).out_owed == 1, 10000);
+		wrong += vt_map(VT_MOCK, AT, 1, VT_W, VT_NONE, NULL) != -EREMOTE;
+		vt_letgo(VT_VFIO0);
+		if (!there || reap(pid, 10000))
+			break;
+	}
+	is(round, 8, "a space is opened by one process, and another unmaps in another space");
+	is(wrong, 0, "of which the first is not told");
+	is_clean("after");
+	sched_setaffinity(0, sizeof(before), &before);
 }
 
 /* ---- all at once ---- */
@@ -754,6 +968,7 @@ int main(void)
 	CASE(pin_and_unmap);
 	CASE(pin_and_close);
 	CASE(pin_and_pin);
+	CASE(unpin_and_map);
 	CASE(killed);
 	CASE(stuck);
 	CASE(opened_meanwhile);
@@ -762,8 +977,12 @@ int main(void)
 	CASE(asked_for_others);
 	CASE(asked_of_one_after_the_other);
 	CASE(believed_late);
+	CASE(killed_in_doubt);
+	CASE(closed_in_doubt);
+	CASE(revoked_in_doubt);
 	CASE_LIMIT(opened_late, 100);
 	CASE(unmapped_long);
+	CASE_LIMIT(opened_by_who_is_gone, 100);
 	CASE_LIMIT(storm_mock, 200);
 	CASE_LIMIT(storm_vfio, 100);
 	CASE_LIMIT(storm_iommufd, 100);

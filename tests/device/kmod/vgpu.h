@@ -46,6 +46,7 @@
 #define VT_LATER	1	/* from a work item, @delay_ms later */
 #define VT_STUCK	2	/* not before VT_LETGO */
 #define VT_MISUSE	3	/* prompt, after calls that are not allowed there */
+#define VT_WARNED	4	/* the same, of which the kernel warns, too */
 
 /**
  * struct vt_setup - VT_SETUP
@@ -160,6 +161,7 @@ struct vt_copy {
 #define VT_MOCK_UNMAP	2
 #define VT_MOCK_CLOSE	3
 #define VT_MOCK_OPEN	4
+/* And copies; @arg: not they, but unpins, before. */
 #define VT_MOCK_HOLD	5	/* pins wait from now on, after they were made */
 #define VT_MOCK_LET	6	/* and no more */
 #define VT_MOCK_ANY	7	/* @arg: may unpins be of any range? */
@@ -189,8 +191,9 @@ struct vt_copy {
  * @out_pinned: pages of the range that are pinned
  * @out_most: the highest number of pins of one of them
  * @out_dirty: pages of the range that were reported dirty
- * @out_wrong: unpins of what was not pinned, or not so
- * @out_waiting: pins that wait
+ * @out_wrong: unpins of what was not pinned, or not so, or by who is killed
+ * @out_waiting: pins and copies, or unpins, that wait
+ * @out_asked: how often a pin or a copy was asked for since NEW
  * @out_rounds: how often the last UNMAP has asked
  * @out_mapped: the last round of these after which it could be mapped
  */
@@ -204,6 +207,7 @@ struct vt_mock {
 	__aligned_u64 out_dirty;
 	__aligned_u64 out_wrong;
 	__aligned_u64 out_waiting;
+	__aligned_u64 out_asked;
 	__aligned_u64 out_rounds;
 	__aligned_u64 out_mapped;
 };

@@ -96,6 +96,12 @@ static void vt_misuse(struct vt_space *vt)
 		vt->misused++;
 }
 
+static void vt_warned(struct vt_space *vt)
+{
+	barter_vgpu_close(vt->space);
+	barter_vgpu_revoke_device(vt->space, vt_devices[VT_PLAIN0]);
+}
+
 static void vt_invalidate(void *priv, struct barter_vgpu_map *map)
 {
 	struct vt_space *vt = priv;
@@ -105,6 +111,8 @@ static void vt_invalidate(void *priv, struct barter_vgpu_map *map)
 	e = vt_entry(vt, map);
 	if (vt->behaviour == VT_MISUSE)
 		vt_misuse(vt);
+	if (vt->behaviour == VT_WARNED)
+		vt_warned(vt);
 	if (e && (vt->behaviour == VT_STUCK || vt->behaviour == VT_LATER)) {
 		e->owed = true;
 		vt->owed++;
@@ -341,7 +349,7 @@ static int vt_setup(struct vt_space *vt, const struct vt_setup *req)
 {
 	unsigned int i;
 
-	if (req->behaviour > VT_MISUSE)
+	if (req->behaviour > VT_WARNED)
 		return -EINVAL;
 	mutex_lock(&vt->lock);
 	vt->behaviour = req->behaviour;

@@ -6,6 +6,7 @@
  * pages of our own, and each pin and unpin is counted and checked.
  */
 #include <linux/mm.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
 #include <linux/wait.h>
@@ -22,11 +23,11 @@ static struct mock_guest {
 static struct page *mock_run;
 /* Reserved, as a BAR's pages are where they have any. */
 static struct page *mock_bar;
-static u64 mock_wrong, mock_waiting;
+static u64 mock_wrong, mock_waiting, mock_asked;
 static u32 mock_fail, mock_asks, mock_step;
 /* Of the last unmap; and how often LET was said. */
 static u64 mock_rounds, mock_mapped, mock_lets;
-static bool mock_any, mock_hold;
+static bool mock_any, mock_hold, mock_hold_unpin;
 static unsigned long mock_max_pages, mock_max_maps;
 static DECLARE_WAIT_QUEUE_HEAD(mock_wait);
 static DEFINE_MUTEX(mock_lock);
@@ -50,6 +51,18 @@ static int mock_check(u64 first, unsigned int npages, bool write)
 	return 0;
 }
 
+/* Until LET, if it is on. */
+static void mock_hold_here(const bool *on)
+{
+	mutex_lock(&mock_lock);
+	mock_waiting++;
+	mutex_unlock(&mock_lock);
+	wait_event(mock_wait, !READ_ONCE(*on));
+	mutex_lock(&mock_lock);
+	mock_waiting--;
+	mutex_unlock(&mock_lock);
+}
+
 static int mock_pin(void *data, u64 iova, unsigned int npages, bool write,
 		    struct page **pages)
 {
@@ -60,6 +73,7 @@ static int mock_pin(void *data, u64 iova, unsigned int npages, bool write,
 	if (WARN_ON(!npages || npages > BARTER_VGPU_BATCH))
 		return -EINVAL;
 	mutex_lock(&mock_lock);
+	mock_asked++;
 	ret = mock_check(first, npages, write);
 	if (!ret && mock_fail && !--mock_fail)
 		ret = -ENOMEM;
@@ -69,12 +83,8 @@ static int mock_pin(void *data, u64 iova, unsigned int npages, bool write,
 		if (guest[first + i].kind == VT_PAGE_BAR)
 			pages[i] = mock_bar;
 	}
-	mock_waiting++;
 	mutex_unlock(&mock_lock);
-	wait_event(mock_wait, !READ_ONCE(mock_hold));
-	mutex_lock(&mock_lock);
-	mock_waiting--;
-	mutex_unlock(&mock_lock);
+	mock_hold_here(&mock_hold);
 	return ret;
 }
 
@@ -83,7 +93,11 @@ static void mock_unpin(void *data, u64 iova, unsigned int npages)
 	u64 first = iova >> PAGE_SHIFT;
 	unsigned int i;
 
+	mock_hold_here(&mock_hold_unpin);
 	mutex_lock(&mock_lock);
+	/* Type 1 may forget something then. */
+	if (fatal_signal_pending(current))
+		mock_wrong++;
 	if (!npages || npages > BARTER_VGPU_BATCH ||
 	    first > VT_MOCK_GUEST || npages > VT_MOCK_GUEST - first) {
 		mock_wrong++;
@@ -103,6 +117,7 @@ static int mock_rw(void *data, u64 iova, void *buffer, size_t length, bool write
 	int ret = 0;
 
 	mutex_lock(&mock_lock);
+	mock_asked++;
 	while (length && !ret) {
 		size_t offset = offset_in_page(iova);
 		size_t part = min_t(size_t, length, PAGE_SIZE - offset);
@@ -121,6 +136,7 @@ static int mock_rw(void *data, u64 iova, void *buffer, size_t length, bool write
 		length -= part;
 	}
 	mutex_unlock(&mock_lock);
+	mock_hold_here(&mock_hold);
 	return ret;
 }
 
@@ -220,6 +236,7 @@ void vt_mock_end(void)
 	if (!vt->space)
 		return;
 	WRITE_ONCE(mock_hold, false);
+	WRITE_ONCE(mock_hold_unpin, false);
 	wake_up_all(&mock_wait);
 	vt_letgo(vt);
 	barter_vgpu_close(vt->space);
@@ -243,6 +260,7 @@ static int mock_new(void)
 
 	vt_mock_end();
 	mock_wrong = 0;
+	mock_asked = 0;
 	mock_any = true;
 	mock_fail = 0;
 	mock_asks = 0;
@@ -274,6 +292,7 @@ static void mock_count(struct vt_mock *req)
 	}
 	req->out_wrong = mock_wrong;
 	req->out_waiting = mock_waiting;
+	req->out_asked = mock_asked;
 	req->out_rounds = READ_ONCE(mock_rounds);
 	req->out_mapped = READ_ONCE(mock_mapped);
 	mutex_unlock(&mock_lock);
@@ -403,7 +422,8 @@ int vt_mock_call(struct vt_mock *req)
 		break;
 	case VT_MOCK_HOLD:
 	case VT_MOCK_LET:
-		WRITE_ONCE(mock_hold, req->op == VT_MOCK_HOLD);
+		WRITE_ONCE(mock_hold, req->op == VT_MOCK_HOLD && !req->arg);
+		WRITE_ONCE(mock_hold_unpin, req->op == VT_MOCK_HOLD && req->arg);
 		if (req->op == VT_MOCK_LET)
 			WRITE_ONCE(mock_lets, mock_lets + 1);
 		wake_up_all(&mock_wait);

@@ -6,6 +6,7 @@
  * says of them.
  */
 #define _GNU_SOURCE
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -170,6 +171,52 @@ static void vfio_bar(void)
 	munmap(lent, 16 * PAGE);
 	close(fd);
 	fixture_close();
+}
+
+/*
+ * A device's memory for which the kernel has struct pages, and which it lends itself: the
+ * guest's process may have it, but not have it pinned. Read-only: files like that cannot be
+ * pinned for writing, whatever is in them.
+ */
+static void p2pmem_by(const uint8_t *cmb, bool by_iommufd)
+{
+	const char *how = by_iommufd ? "iommufd" : "type 1";
+	struct log log;
+
+	need(!guest_open(&g, 0, NULL, by_iommufd) && !guest_map(&g, cmb, AT / 4, 4 * PAGE, false),
+	     "%s: a guest of it", how);
+	log_open(&log);
+	is_errno(vt_map(VT_VFIO0, AT / 4, 4, VT_R, VT_NONE, NULL), EREMOTE, "%s: cannot be pinned",
+		 how);
+	ok(log_wait(&log, "barter-vgpu-test.0", "use the dma-buf", 2000),
+	   "%s: the log says what to use instead", how);
+	is_errno(vt_map(VT_VFIO0, AT / 4 + 3 * PAGE, 1, VT_R, VT_PLAIN0, NULL), EREMOTE,
+		 "%s: nor for a device", how);
+	log_close(&log);
+	is_empty(VT_VFIO0, how);
+	guest_close(&g);
+}
+
+void p2pmem(void)
+{
+	const char *bdf = getenv("VM_CMB");
+	char path[128];
+	uint8_t *cmb;
+	bool there;
+	int fd;
+
+	need(bdf && !system("modprobe nvme") && !pci_bind(bdf, "nvme"), "a device with memory");
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/p2pmem/allocate", bdf);
+	WAIT_FOR(there, (fd = open(path, O_RDWR | O_CLOEXEC)) >= 0, 10000);
+	need(there, "that the kernel lends");
+	cmb = mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	need(cmb != MAP_FAILED, "and that a process may map");
+	p2pmem_by(cmb, false);
+	if (!access("/dev/iommu", F_OK))
+		p2pmem_by(cmb, true);
+	munmap(cmb, 4 * PAGE);
+	close(fd);
+	is_errno(pci_unbind(bdf), 0, "it is nobody's again");
 }
 
 static void vfio_unmap(void)

@@ -31,6 +31,7 @@ void mock_is_clean(const char *when);
 
 /* The cases of vfio.c and charge.c. */
 void vfio_cases(void);
+void p2pmem(void);
 void charge_cases(void);
 
 #endif

@@ -14,6 +14,7 @@
 #include "../lib/buf.h"
 #include "../lib/edu.h"
 #include "../lib/memattr.h"
+#include "../lib/native.h"
 #include "../lib/proc.h"
 #include "../lib/slice.h"
 #include "../lib/tap.h"
@@ -175,19 +176,60 @@ static void buffers_not_pins(void)
 	memory_down();
 }
 
+#define ELSEWHERE (IOVA + (1 << 24))
+
+/* By address iommufd cannot tell it from a hole; the log names both. */
 static void device_memory_iommufd(void)
 {
+	struct log log;
+
 	if (!guest_up(WITH_MEMORY, true))
 		return;
 	bar2 = mmap(NULL, VEDU_BAR2, PROT_READ | PROT_WRITE, MAP_SHARED, g.d.fd,
 		    (off_t)g.d.offset[2]);
 	need((void *)bar2 != MAP_FAILED, "BAR 2 is mapped");
-	fd = vedu_map(&g, (void *)bar2, IOVA + (1 << 24), 16 * PAGE, true);
-	diag("iommufd maps a BAR: %d", fd);
-	ok(vedu_copy(&g, IOVA, IOVA + (1 << 24), 64) != BARTER_VEDU_S_OK,
+	log_open(&log);
+	is_errno(vedu_map(&g, (void *)bar2, ELSEWHERE, 16 * PAGE, true), 0,
+		 "the guest maps BAR 2 for its device");
+	is(vedu_copy(&g, IOVA, ELSEWHERE, 64), BARTER_VEDU_S_ADDRESS,
 	   "a source that is a device's memory");
+	ok(log_wait(&log, "or a device's, mapped by address", "use the dma-buf", 5000),
+	   "the log says that it may be one, and what to do instead");
+	log_close(&log);
 	is(vedu_copy(&g, IOVA, IOVA + PAGE, 64), BARTER_VEDU_S_OK, "RAM works");
 	memory_down();
+}
+
+/* As a buffer of the kernel's own iommufd knows it. */
+static void native_buffer_iommufd(void)
+{
+	char bdf[BDF_LENGTH];
+	struct dev mem;
+	struct log log;
+
+	need(!pci_find(PCI_IVSHMEM, 0, bdf) && !dev_open(&mem, bdf), "another device with memory");
+	fd = native_export(&mem, BARTER_FEATURE_NATIVE, 2, 0, 4 * PAGE);
+	if (fd == -EOPNOTSUPP) {
+		skip("the kernel has no exporter of its own", "a native buffer");
+		dev_close(&mem);
+		return;
+	}
+	need(fd >= 0, "a native buffer");
+	if (!guest_up(0, true))
+		return;
+	is_errno(ioas_map_file(&g.ioas, fd, 0, 4 * PAGE, ELSEWHERE), 0,
+		 "the guest maps it for its device");
+	log_open(&log);
+	is(vedu_copy(&g, IOVA, ELSEWHERE, 64), BARTER_VEDU_S_DEVICE_MEMORY,
+	   "a source that is a device's memory");
+	ok(log_wait(&log, "which cannot be pinned", "use the dma-buf", 5000),
+	   "the log says what to do instead");
+	is(vedu_copy(&g, ELSEWHERE, IOVA, 64), BARTER_VEDU_S_DEVICE_MEMORY, "a destination");
+	log_close(&log);
+	is(vedu_copy(&g, IOVA, IOVA + PAGE, 64), BARTER_VEDU_S_OK, "RAM works");
+	guest_down();
+	close(fd);
+	dev_close(&mem);
 }
 
 static int unbind_vram(void *arg)
@@ -369,8 +411,10 @@ void bar2_cases(void)
 	CASE(end_and_attribute);
 	CASE(slices);
 	CASE(buffers_not_pins);
-	if (iommufd_there())
+	if (iommufd_there()) {
 		CASE(device_memory_iommufd);
+		CASE(native_buffer_iommufd);
+	}
 	CASE(slice_changes_hands);
 	CASE(memory_goes);
 	CASE(buffer_outlives);
