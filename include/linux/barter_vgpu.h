@@ -114,7 +114,8 @@ struct barter_vgpu_ops {
  *	or so: the memory may be what an unmap, of which nobody was told yet, takes away
  * @unpin: undo one @pin of exactly this range; or, with @unpin_any, of any range
  *	that is pinned. Called neither with such locks nor from within
- *	barter_vgpu_dma_unmap().
+ *	barter_vgpu_dma_unmap(), several at once for different ranges, also by workers
+ *	that have no mm.
  * @rw: copy @length bytes between @buffer and the guest's memory at @iova, which
  *	need not be aligned. -EREMOTE as of @pin. May be NULL: -EOPNOTSUPP.
  * @dirty: may be NULL. @npages pages from @iova on were writable for a device or for
@@ -233,8 +234,8 @@ void barter_vgpu_open(struct barter_vgpu_space *space);
  *
  * Maps fail with -ENODEV from now on. Each map that is left is invalidated, and this
  * returns when the last reference is gone and every page is unpinned. Whoever has
- * maps and wants no callback gives them back first. Called by invalidate it warns and
- * does nothing.
+ * maps and wants no callback gives them back first. Called by invalidate it does
+ * nothing, and warns once.
  */
 void barter_vgpu_close(struct barter_vgpu_space *space);
 
@@ -265,8 +266,8 @@ void barter_vgpu_dma_unmap(struct barter_vgpu_space *space, u64 iova, u64 length
  *
  * For the remove() of the physical device's driver, which has seen to it that no new
  * map for it begins: invalidates all maps of the device, and returns when they are
- * undone, so that no call of the DMA API for it follows. Called by invalidate it warns
- * and does nothing.
+ * undone, so that no call of the DMA API for it follows. Called by invalidate it does
+ * nothing, and warns once.
  */
 void barter_vgpu_revoke_device(struct barter_vgpu_space *space,
 			       struct device *dma_dev);
@@ -283,7 +284,7 @@ void barter_vgpu_revoke_device(struct barter_vgpu_space *space,
  * @out: the map, with a reference of the caller's, until barter_vgpu_unmap()
  *
  * Pins what no other map has pinned yet, in batches. What was done is undone on any
- * error, by -EINTR soon afterwards. May fault the guest's memory in. Memory is charged to the caller's
+ * error. May fault the guest's memory in. Memory is charged to the caller's
  * cgroup; pinned pages to the guest's RLIMIT_MEMLOCK, as VFIO does.
  *
  * Return: 0, or
@@ -299,8 +300,10 @@ void barter_vgpu_revoke_device(struct barter_vgpu_space *space,
  *	way to such memory is the dma-buf that its driver lends (the log says so). With
  *	iommufd this answer may take a quarter of a second, for which others that map in
  *	the space wait: no thread that serves several guests should call this;
- * -EFAULT: the guest's process has no memory at some address that it mapped; with iommufd
- *	it may be a BAR, mapped by address (the log says so);
+ * -EFAULT: the guest's process has no memory at some address that it mapped, or none that
+ *	may be written; or a shared file of a filesystem that has to know when it is
+ *	written. With iommufd also: a BAR that was mapped by address, or a process that has
+ *	gone; the log says what it may be;
  * -EOPNOTSUPP: some page is of a file on persistent memory (DAX), which cannot be pinned;
  * -ENXIO: @dma_dev cannot reach some page by itself, it would take bounce buffers, of
  *	which the guest knows nothing;
@@ -325,10 +328,9 @@ int barter_vgpu_map(struct barter_vgpu_space *space, u64 iova, unsigned long npa
  * The last one undoes it: the device's mapping first, then the pins that no other
  * map shares. Pages are unpinned in the batches that they were pinned in. When this
  * returns it is all done; except while the guest unmaps something, within invalidate
- * too, or if the caller has a fatal signal: then a worker unpins the pages right
- * afterwards, and barter_vgpu_close() waits for it. The device must have stopped. Outside
- * of invalidate no lock is held that invalidate takes: collect under the lock, unmap after
- * it.
+ * too: then a worker unpins the pages right afterwards, and barter_vgpu_close() waits for
+ * it. The device must have stopped. Outside of invalidate no lock is held that invalidate
+ * takes: collect under the lock, unmap after it.
  */
 void barter_vgpu_unmap(struct barter_vgpu_map *map);
 

@@ -132,41 +132,68 @@ static struct vgpu_batch *vgpu_unpin(struct barter_vgpu_space *space,
 	return batch;
 }
 
+/* What is left to be unpinned of a list. */
+struct vgpu_rest {
+	struct barter_vgpu_space *space;
+	struct list_head *release;
+	struct vgpu_batch *batch; /* the next one */
+	bool any;
+	struct work_struct work;
+};
+
+/*
+ * Unpin, as long as no fatal signal comes. Type 1 waits for the mmap_lock of the guest's
+ * process to take pages off its RLIMIT_MEMLOCK, and who is killed there never does: the
+ * guest, which need not be the one that is killed, would be charged for all of the rest.
+ *
+ * Return: whether nothing is left.
+ */
+static bool vgpu_unpin_all(struct vgpu_rest *rest)
+{
+	while (&rest->batch->node_release != rest->release) {
+		if (fatal_signal_pending(current))
+			return false;
+		if (rest->batch->pinned)
+			rest->batch = vgpu_unpin(rest->space, rest->batch, rest->release,
+						 rest->any);
+		else
+			rest->batch = list_next_entry(rest->batch, node_release);
+		cond_resched();
+	}
+	return true;
+}
+
+/* Nobody kills a worker. */
+static void vgpu_unpin_rest(struct work_struct *work)
+{
+	vgpu_unpin_all(container_of(work, struct vgpu_rest, work));
+}
+
 /**
  * vgpu_release - unpin batches that nobody uses any more
  * @space: their space
  * @release: the batches, by node_release; empty afterwards
  *
  * Calls the backend, so no lock is held that barter_vgpu_dma_unmap() takes or is called
- * with. A task with a fatal signal leaves it to workers: type 1 waits for the mmap_lock of
- * the guest's process to take pages off its RLIMIT_MEMLOCK, and who is killed there never
- * does.
+ * with. A task with a fatal signal has a worker do it, and waits for that.
  */
 void vgpu_release(struct barter_vgpu_space *space, struct list_head *release)
 {
 	const struct barter_vgpu_backend *backend = space->config.backend;
+	struct vgpu_rest rest = { .space = space, .release = release };
 	struct vgpu_batch *batch, *next;
-	bool any;
 
 	if (list_empty(release))
 		return;
-	if (fatal_signal_pending(current)) {
-		mutex_lock(&space->lock);
-		vgpu_defer(space, release);
-		mutex_unlock(&space->lock);
-		return;
-	}
-	any = backend->unpin_any && backend->unpin_any(space->config.data);
-	if (any && !list_is_singular(release))
+	rest.any = backend->unpin_any && backend->unpin_any(space->config.data);
+	if (rest.any && !list_is_singular(release))
 		list_sort(NULL, release, vgpu_batch_order);
-
-	batch = list_first_entry(release, struct vgpu_batch, node_release);
-	while (&batch->node_release != release) {
-		if (batch->pinned)
-			batch = vgpu_unpin(space, batch, release, any);
-		else
-			batch = list_next_entry(batch, node_release);
-		cond_resched();
+	rest.batch = list_first_entry(release, struct vgpu_batch, node_release);
+	if (!vgpu_unpin_all(&rest)) {
+		INIT_WORK_ONSTACK(&rest.work, vgpu_unpin_rest);
+		queue_work(space->wq, &rest.work);
+		flush_work(&rest.work);
+		destroy_work_on_stack(&rest.work);
 	}
 
 	mutex_lock(&space->lock);
@@ -425,10 +452,18 @@ static int vgpu_batch_pin(struct barter_vgpu_map *map)
 		space->stat.pins++;
 		space->stat.pinned += batch->npages;
 	}
+	/* Memory of a device that has struct pages (p2pmem, from 6.2 on): no doubt of that. */
+	if (ret == -EREMOTEIO)
+		ret = -EREMOTE;
 	/* If the guest is just taking it away then that is why this failed. */
 	if (space->cancelled || unmapped)
 		ret = -EAGAIN;
 	mutex_unlock(&space->lock);
+	/* Of what is mapped by address iommufd does not know which of these it is. */
+	if (ret == -EFAULT && !vgpu_asks_again(space))
+		pr_warn_ratelimited(
+			"barter-vgpu: %s: of guest addresses 0x%llx to 0x%llx something cannot be pinned: no memory, or none that may be written, a shared file of a filesystem that has to know when it is written, or memory of a device; for that use the dma-buf that the device's driver lends (barter export), not the address\n",
+			space->name, batch->start, batch->last);
 	if (ret == -EREMOTE)
 		pr_warn_ratelimited("barter-vgpu: %s: in guest addresses 0x%llx to 0x%llx there is memory of a device, which cannot be pinned; use the dma-buf that the device's driver lends (barter export), not the address\n",
 				    space->name, batch->start, batch->last);

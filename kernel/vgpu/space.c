@@ -144,6 +144,9 @@ static int vgpu_copy_part(struct barter_vgpu_space *space, u64 iova, void *buffe
 
 	do {
 		ret = config->backend->rw(config->data, iova, buffer, length, write);
+		/* Memory of a device, too, see vgpu_batch_pin(). */
+		if (ret == -EREMOTEIO)
+			return -EREMOTE;
 		if (ret != -EREMOTE || vgpu_asks_again(space))
 			return ret;
 		if (vgpu_round_meets(space, iova, iova + length - 1))

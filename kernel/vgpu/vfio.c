@@ -101,12 +101,6 @@ static int vgpu_vfio_explain(struct vfio_device *vdev, u64 iova,
 	return ret;
 }
 
-/* What the kernel says of a device's memory that has struct pages (p2pmem, from 6.2 on). */
-static int vgpu_vfio_errno(int ret)
-{
-	return ret == -EREMOTEIO ? -EREMOTE : ret;
-}
-
 static int vgpu_vfio_pin(void *data, u64 iova, unsigned int npages, bool write,
 			 struct page **pages)
 {
@@ -127,17 +121,12 @@ static int vgpu_vfio_pin(void *data, u64 iova, unsigned int npages, bool write,
 			return -EREMOTE;
 		ret = vgpu_vfio_explain(vdev, iova, npages);
 		if (ret)
-			return vgpu_vfio_errno(ret);
+			return ret;
 		if (!--tries)
 			return -EAGAIN;
 	}
 	if (ret == npages)
 		return 0;
-	/* It does not say whether that is a hole or a BAR, and by the address nobody knows. */
-	if (ret == -EFAULT && iommufd)
-		pr_warn_ratelimited(
-			"barter-vgpu: %s: behind guest addresses 0x%llx to 0x%llx the guest's process has no memory, or a device's, mapped by address, which cannot be pinned; use the dma-buf that the device's driver lends (barter export)\n",
-			dev_name(vdev->dev), iova, last);
 	/* A container that has no IOMMU type. */
 	if (ret == -ENOTTY)
 		return -EACCES;
@@ -146,7 +135,7 @@ static int vgpu_vfio_pin(void *data, u64 iova, unsigned int npages, bool write,
 			vfio_unpin_pages(vdev, iova, ret);
 		return -EIO;
 	}
-	return vgpu_vfio_errno(ret);
+	return ret;
 }
 
 static void vgpu_vfio_unpin(void *data, u64 iova, unsigned int npages)
@@ -167,7 +156,7 @@ static int vgpu_vfio_rw(void *data, u64 iova, void *buffer, size_t length,
 	ret = vfio_dma_rw(vdev, iova, buffer, length, write);
 	if (ret == -EINVAL)
 		return iommufd ? -EREMOTE : -ENOENT;
-	return vgpu_vfio_errno(ret);
+	return ret;
 }
 
 const struct barter_vgpu_backend barter_vgpu_vfio = {

@@ -142,27 +142,14 @@ static void new_mock(void)
 		tap_bail("a mock guest: %s", strerror(-ret));
 }
 
-static bool clean(void)
+static void is_clean(const char *when)
 {
 	struct vt_stat s = vt_stat(VT_MOCK);
 	struct vt_mock m;
 
 	vt_mock(VT_MOCK_LET, 0, 0, VT_MOCK_PAGES, &m);
-	return !m.out_pinned && !m.out_wrong && !s.out_pages && !s.out_maps && !s.out_batches;
-}
-
-static void is_clean(const char *when)
-{
-	ok(clean(), "%s: every pin is undone, once", when);
-}
-
-/* What who is killed has pinned a worker unpins. */
-static void is_clean_soon(void)
-{
-	bool is;
-
-	WAIT_FOR(is, clean(), 5000);
-	ok(is, "soon every pin is undone, once, and not by who was killed");
+	ok(!m.out_pinned && !m.out_wrong && !s.out_pages && !s.out_maps &&
+	   !s.out_batches, "%s: every pin is undone, once", when);
 }
 
 /* A map of 600 pages for @device whose first pin is made and does not come back. */
@@ -329,7 +316,31 @@ static void killed(void)
 	let();
 	is(reap(pid, 5000), SIGKILL, "it is killed");
 	is(vt_stat(VT_MOCK).out_pins, 1, "and pins no other");
-	is_clean_soon();
+	is_clean("after");
+}
+
+static int unmap_child(void *arg)
+{
+	return vt_unmap(VT_MOCK, *(uint32_t *)arg) ? 1 : 0;
+}
+
+/* Who is killed in the middle unpins no more; what is left is unpinned all the same. */
+static void killed_in_unmap(void)
+{
+	struct vt_map map;
+	bool waits;
+	pid_t pid;
+
+	new_mock();
+	need(!vt_map(VT_MOCK, 0, 2000, VT_W, VT_NONE, &map), "a map of four batches");
+	vt_mock(VT_MOCK_HOLD, 1, 0, 0, NULL);
+	pid = spawn(unmap_child, &map.out_id);
+	WAIT_FOR(waits, waits_in_backend(1), 5000);
+	ok(waits, "given back, its first batch is being unpinned");
+	kill(pid, SIGKILL);
+	let();
+	is(reap(pid, 5000), SIGKILL, "who does so is killed");
+	is_clean("after");
 }
 
 /* ---- a driver that does not answer, a lock that is taken ---- */
@@ -536,7 +547,7 @@ static void killed_by_doubt(int (*child)(void *), void *arg, const char *what)
 	is(asks(), 1, "%s: and does not ask again", what);
 	ok(!log_wait(&log, "memory of a device", "mock", 0), "%s: nobody is blamed", what);
 	log_close(&log);
-	is_clean_soon();
+	is_clean("after");
 }
 
 /* Whoever may be wrong about a device's memory is asked again, but for nobody. */
@@ -970,6 +981,7 @@ int main(void)
 	CASE(pin_and_pin);
 	CASE(unpin_and_map);
 	CASE(killed);
+	CASE(killed_in_unmap);
 	CASE(stuck);
 	CASE(opened_meanwhile);
 	CASE(unmapped_meanwhile);

@@ -129,8 +129,7 @@ static void log_program(struct thread *t)
 			for (part = 900; part > 1 && text[at + part - 1] != ';';)
 				part--;
 		length = snprintf(line, sizeof(line), "<6>fuzz %u.%llu%s %.*s", t->id,
-				  (unsigned long long)t->programs, sign, (int)part,
-				  text + at);
+				  (unsigned long long)t->programs, sign, (int)part, text + at);
 		if (write(kmsg, line, (size_t)length) < 0)
 			return;
 		at += part;
@@ -482,17 +481,15 @@ static void read_replay(const char *path)
 
 static void options(int argc, char **argv)
 {
-	static const struct option list[] = {
-		{ "seed", required_argument, NULL, 's' },
-		{ "time", required_argument, NULL, 't' },
-		{ "threads", required_argument, NULL, 'n' },
-		{ "replay", required_argument, NULL, 'r' },
-		{ "out", required_argument, NULL, 'o' },
-		{ "floor", required_argument, NULL, 'f' },
-		{ "random", no_argument, NULL, 'x' },
-		{ "no-log", no_argument, NULL, 'l' },
-		{ 0 }
-	};
+	static const struct option list[] = { { "seed", required_argument, NULL, 's' },
+					      { "time", required_argument, NULL, 't' },
+					      { "threads", required_argument, NULL, 'n' },
+					      { "replay", required_argument, NULL, 'r' },
+					      { "out", required_argument, NULL, 'o' },
+					      { "floor", required_argument, NULL, 'f' },
+					      { "random", no_argument, NULL, 'x' },
+					      { "no-log", no_argument, NULL, 'l' },
+					      { 0 } };
 	const char *from_shell = getenv("FUZZ_SEED");
 	const char *given = getenv("BARTER_SECONDS");
 	int c;

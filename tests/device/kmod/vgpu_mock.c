@@ -93,10 +93,12 @@ static void mock_unpin(void *data, u64 iova, unsigned int npages)
 	u64 first = iova >> PAGE_SHIFT;
 	unsigned int i;
 
+	/* Type 1 may forget something if there is one when it begins. */
+	bool killed = fatal_signal_pending(current);
+
 	mock_hold_here(&mock_hold_unpin);
 	mutex_lock(&mock_lock);
-	/* Type 1 may forget something then. */
-	if (fatal_signal_pending(current))
+	if (killed)
 		mock_wrong++;
 	if (!npages || npages > BARTER_VGPU_BATCH ||
 	    first > VT_MOCK_GUEST || npages > VT_MOCK_GUEST - first) {
