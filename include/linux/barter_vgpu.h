@@ -111,13 +111,14 @@ struct barter_vgpu_ops {
  *	or an errno as barter_vgpu_map() has them. Called without locks that
  *	barter_vgpu_dma_unmap() takes, so it may wait for that. After -EREMOTE of a backend
  *	that does not ask again it is called some 32 times more, for a tenth of a second
- *	or so: the memory may be what an unmap, of which nobody was told yet, takes away
+ *	or so: the memory may be what an unmap, of which nobody was told yet, takes away.
+ *	-EREMOTEIO is beyond doubt: who asked gets -EREMOTE at once
  * @unpin: undo one @pin of exactly this range; or, with @unpin_any, of any range
  *	that is pinned. Called neither with such locks nor from within
  *	barter_vgpu_dma_unmap(), several at once for different ranges, also by workers
  *	that have no mm.
  * @rw: copy @length bytes between @buffer and the guest's memory at @iova, which
- *	need not be aligned. -EREMOTE as of @pin. May be NULL: -EOPNOTSUPP.
+ *	need not be aligned. -EREMOTE and -EREMOTEIO as of @pin. May be NULL: -EOPNOTSUPP.
  * @dirty: may be NULL. @npages pages from @iova on were writable for a device or for
  *	the CPU until now; called before they are unpinned, once for each map with
  *	BARTER_VGPU_WRITE, and for no other
@@ -284,7 +285,7 @@ void barter_vgpu_revoke_device(struct barter_vgpu_space *space,
  * @out: the map, with a reference of the caller's, until barter_vgpu_unmap()
  *
  * Pins what no other map has pinned yet, in batches. What was done is undone on any
- * error. May fault the guest's memory in. Memory is charged to the caller's
+ * error, as barter_vgpu_unmap() does it. May fault the guest's memory in. Memory is charged to the caller's
  * cgroup; pinned pages to the guest's RLIMIT_MEMLOCK, as VFIO does.
  *
  * Return: 0, or
@@ -329,8 +330,9 @@ int barter_vgpu_map(struct barter_vgpu_space *space, u64 iova, unsigned long npa
  * map shares. Pages are unpinned in the batches that they were pinned in. When this
  * returns it is all done; except while the guest unmaps something, within invalidate
  * too: then a worker unpins the pages right afterwards, and barter_vgpu_close() waits for
- * it. The device must have stopped. Outside of invalidate no lock is held that invalidate
- * takes: collect under the lock, unmap after it.
+ * it; and except for a caller with a fatal signal, which waits for such workers no longer
+ * than a second. The device must have stopped. Outside of invalidate no lock is held that
+ * invalidate takes: collect under the lock, unmap after it.
  */
 void barter_vgpu_unmap(struct barter_vgpu_map *map);
 

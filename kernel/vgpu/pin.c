@@ -21,6 +21,9 @@
 #include "priv.h"
 #include "trace.h"
 
+/* So long, in jiffies, who is killed waits for what it left to workers. */
+#define VGPU_KILLED_WAITS HZ
+
 /* Links that a map has memory for at first when one is too few. */
 #define VGPU_FIRST_LINKS	8U
 
@@ -132,41 +135,35 @@ static struct vgpu_batch *vgpu_unpin(struct barter_vgpu_space *space,
 	return batch;
 }
 
-/* What is left to be unpinned of a list. */
-struct vgpu_rest {
-	struct barter_vgpu_space *space;
-	struct list_head *release;
-	struct vgpu_batch *batch; /* the next one */
-	bool any;
-	struct work_struct work;
-};
-
 /*
- * Unpin, as long as no fatal signal comes. Type 1 waits for the mmap_lock of the guest's
- * process to take pages off its RLIMIT_MEMLOCK, and who is killed there never does: the
- * guest, which need not be the one that is killed, would be charged for all of the rest.
- *
- * Return: whether nothing is left.
+ * Unpin, as long as no fatal signal comes, and move the others to @rest. Type 1 waits for the
+ * mmap_lock of the guest's process to take pages off its RLIMIT_MEMLOCK, and who is killed
+ * there never does: the guest, which need not be the one that is killed, would be charged for
+ * all of the rest.
  */
-static bool vgpu_unpin_all(struct vgpu_rest *rest)
+static void vgpu_unpin_all(struct barter_vgpu_space *space, struct list_head *release,
+			   struct list_head *rest)
 {
-	while (&rest->batch->node_release != rest->release) {
-		if (fatal_signal_pending(current))
-			return false;
-		if (rest->batch->pinned)
-			rest->batch = vgpu_unpin(rest->space, rest->batch, rest->release,
-						 rest->any);
+	const struct barter_vgpu_backend *backend = space->config.backend;
+	struct vgpu_batch *batch;
+	bool any;
+
+	any = backend->unpin_any && backend->unpin_any(space->config.data);
+	if (any && !list_is_singular(release))
+		list_sort(NULL, release, vgpu_batch_order);
+
+	batch = list_first_entry(release, struct vgpu_batch, node_release);
+	while (&batch->node_release != release) {
+		if (fatal_signal_pending(current)) {
+			list_bulk_move_tail(rest, &batch->node_release, release->prev);
+			return;
+		}
+		if (batch->pinned)
+			batch = vgpu_unpin(space, batch, release, any);
 		else
-			rest->batch = list_next_entry(rest->batch, node_release);
+			batch = list_next_entry(batch, node_release);
 		cond_resched();
 	}
-	return true;
-}
-
-/* Nobody kills a worker. */
-static void vgpu_unpin_rest(struct work_struct *work)
-{
-	vgpu_unpin_all(container_of(work, struct vgpu_rest, work));
 }
 
 /**
@@ -175,28 +172,26 @@ static void vgpu_unpin_rest(struct work_struct *work)
  * @release: the batches, by node_release; empty afterwards
  *
  * Calls the backend, so no lock is held that barter_vgpu_dma_unmap() takes or is called
- * with. A task with a fatal signal has a worker do it, and waits for that.
+ * with. A task with a fatal signal leaves it to workers, and waits a moment for them: else
+ * one might come to drop the last reference to the memory of the process that is killed,
+ * under VFIO's locks. Not for ever, as what they wait for may itself wait for its end.
  */
 void vgpu_release(struct barter_vgpu_space *space, struct list_head *release)
 {
-	const struct barter_vgpu_backend *backend = space->config.backend;
-	struct vgpu_rest rest = { .space = space, .release = release };
 	struct vgpu_batch *batch, *next;
+	bool deferred;
+	LIST_HEAD(rest);
 
 	if (list_empty(release))
 		return;
-	rest.any = backend->unpin_any && backend->unpin_any(space->config.data);
-	if (rest.any && !list_is_singular(release))
-		list_sort(NULL, release, vgpu_batch_order);
-	rest.batch = list_first_entry(release, struct vgpu_batch, node_release);
-	if (!vgpu_unpin_all(&rest)) {
-		INIT_WORK_ONSTACK(&rest.work, vgpu_unpin_rest);
-		queue_work(space->wq, &rest.work);
-		flush_work(&rest.work);
-		destroy_work_on_stack(&rest.work);
-	}
+	vgpu_unpin_all(space, release, &rest);
+	deferred = !list_empty(&rest);
 
 	mutex_lock(&space->lock);
+	if (deferred) {
+		vgpu_defer(space, &rest);
+		space->killed++;
+	}
 	list_for_each_entry_safe(batch, next, release, node_release) {
 		vgpu_tree_remove(batch, &space->leaving);
 		space->stat.pages -= batch->npages;
@@ -209,6 +204,14 @@ void vgpu_release(struct barter_vgpu_space *space, struct list_head *release)
 			mutex_lock(&space->lock);
 		}
 	}
+	vgpu_event(space);
+	mutex_unlock(&space->lock);
+	if (!deferred)
+		return;
+	wait_event_idle_timeout(space->wait, RB_EMPTY_ROOT(&space->leaving.rb_root),
+				VGPU_KILLED_WAITS);
+	mutex_lock(&space->lock);
+	space->killed--;
 	vgpu_event(space);
 	mutex_unlock(&space->lock);
 }
@@ -440,6 +443,9 @@ static int vgpu_batch_pin(struct barter_vgpu_map *map)
 	mutex_unlock(&space->lock);
 	ret = vgpu_batch_ask(space, batch);
 	unmapped = vgpu_pin_end(space, ret == -EREMOTE);
+	/* Memory of a device that has struct pages (p2pmem, from 6.2 on): no doubt of that. */
+	if (ret == -EREMOTEIO)
+		ret = -EREMOTE;
 	trace_barter_vgpu_pin(space->name, batch->start, batch->npages,
 			      batch->write, ret);
 	if (!ret) {
@@ -452,14 +458,11 @@ static int vgpu_batch_pin(struct barter_vgpu_map *map)
 		space->stat.pins++;
 		space->stat.pinned += batch->npages;
 	}
-	/* Memory of a device that has struct pages (p2pmem, from 6.2 on): no doubt of that. */
-	if (ret == -EREMOTEIO)
-		ret = -EREMOTE;
 	/* If the guest is just taking it away then that is why this failed. */
 	if (space->cancelled || unmapped)
 		ret = -EAGAIN;
 	mutex_unlock(&space->lock);
-	/* Of what is mapped by address iommufd does not know which of these it is. */
+	/* Of what is mapped by address iommufd does not tell which of these it is. */
 	if (ret == -EFAULT && !vgpu_asks_again(space))
 		pr_warn_ratelimited(
 			"barter-vgpu: %s: of guest addresses 0x%llx to 0x%llx something cannot be pinned: no memory, or none that may be written, a shared file of a filesystem that has to know when it is written, or memory of a device; for that use the dma-buf that the device's driver lends (barter export), not the address\n",

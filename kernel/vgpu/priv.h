@@ -200,6 +200,7 @@ struct vgpu_inval {
  * @cancelled: it must not be finished
  * @invals: under way
  * @copies: reads and writes under way
+ * @killed: who wait a moment for what they left to workers
  * @events: counts what waiters wait for; @wait is woken then
  * @wait: for those who take memory back
  * @mapped: pages of all maps in sum
@@ -215,8 +216,8 @@ struct vgpu_inval {
  * @unmapped: of memory that the guest has unmapped since,
  * @pin_first: from this byte
  * @pin_last: to this one
- * @wq: unpins what the task that holds VFIO's locks must not unpin; each space has its
- *	own, since a guest can keep it waiting
+ * @wq: unpins what the task that holds VFIO's locks must not unpin, or one that is
+ *	killed; each space has its own, since a guest can keep it waiting
  * @stat: what is asked for by barter_vgpu_stat()
  */
 struct barter_vgpu_space {
@@ -238,6 +239,7 @@ struct barter_vgpu_space {
 	bool cancelled;
 	struct list_head invals;
 	unsigned int copies;
+	unsigned int killed;
 	unsigned long events;
 	wait_queue_head_t wait;
 	u64 mapped;

@@ -67,7 +67,7 @@ static int vgpu_vfio_judge(struct vfio_device *vdev, u64 iova)
 	int ret;
 
 	for (i = 0; i < VGPU_VFIO_LOOKS; i++) {
-		/* See vgpu_release(). */
+		/* See vgpu_unpin_all(). */
 		if (fatal_signal_pending(current))
 			return -EINTR;
 		ret = vfio_pin_pages(vdev, iova, 1, IOMMU_READ, &page);
