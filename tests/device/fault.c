@@ -6,8 +6,9 @@
  * turn, also those of VFIO, dma-buf and page tables on the way. A call fails with
  * ENOMEM and leaves all as it was, or does without and is whole.
  *
- * Here: export, questions, CPU mappings. fault_dma has importers and revokes.
- * Only on kernels with fail-nth.
+ * Here: export, questions, CPU mappings. In fault/: barter's own features
+ * (features.c), page faults (page_faults.c), a device file that is closed (device.c).
+ * fault_dma has importers and revokes. Only on kernels with fail-nth.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -18,24 +19,16 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 
-#include "lib/fault.h"
-#include "lib/lend.h"
-#include "lib/memattr.h"
+#include "fault/fault.h"
 #include "lib/slice.h"
 #include "lib/tester.h"
+#include "lib/typed.h"
 #include "lib/watch.h"
 
-#define RW		(PROT_READ | PROT_WRITE)
-/* An address far from all others: no page table is there. */
-#if UINTPTR_MAX > 0xffffffff
-#define ALONE		((void *)0x200000000000)
-#else
-#define ALONE		((void *)0x60000000)
-#endif
+#define DEBUGFS_BARTER	"/sys/kernel/debug/barter/"
 #define CROWD		40		/* buffers that have windows already */
 
 static volatile uint8_t *map;
-static int file = -1;
 
 static void lend(void)
 {
@@ -152,10 +145,12 @@ static void probes(void)
 		VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY | VFIO_DEVICE_FEATURE_SET,
 		VFIO_DEVICE_FEATURE_LOW_POWER_EXIT | VFIO_DEVICE_FEATURE_SET,
 		BARTER_FEATURE_REVOKE | VFIO_DEVICE_FEATURE_SET,
+		BARTER_FEATURE_EXPORT | VFIO_DEVICE_FEATURE_GET,
+		BARTER_FEATURE_MEMATTR | VFIO_DEVICE_FEATURE_SET,
 	};
 	static const char *const names[] = {
-		"probe export", "probe low power entry", "probe low power exit",
-		"probe revoke",
+		"probe export", "probe low power entry",	   "probe low power exit",
+		"probe revoke", "probe export by barter's number", "probe memory attribute",
 	};
 
 	for (unsigned int i = 0; i < sizeof(features) / sizeof(*features); i++) {
@@ -207,10 +202,42 @@ static int call_route_bdf(void)
 		r.out_route == BARTER_ROUTE_HOST ? 0 : -EIO;
 }
 
+/* Both by their addresses. */
+static struct barter_route route;
+
+static int call_route_bdfs(void)
+{
+	struct barter_route r = route;
+
+	return ioctl(barter_fd(), BARTER_IOC_ROUTE, &r) ? -errno :
+	       r.out_route == BARTER_ROUTE_HOST		? 0 :
+							  -EIO;
+}
+
+static void route_between(void)
+{
+	struct typed_bdf exporter = typed_bdf(mem.bdf), importer = typed_bdf(edu_bdf());
+
+	route = (struct barter_route){
+		.size = sizeof(route),
+		.flags = BARTER_ROUTE_F_EXPORTER_BDF,
+		.dmabuf_fd = -1,
+		.device_fd = -1,
+		.domain = importer.domain,
+		.bus = importer.bus,
+		.devfn = importer.devfn,
+		.exporter_domain = exporter.domain,
+		.exporter_bus = exporter.bus,
+		.exporter_devfn = exporter.devfn,
+	};
+}
+
+static const char *shown_file;
+
 static int call_debugfs(void)
 {
 	static char text[8192];
-	int got = open(BUFFERS, O_RDONLY | O_CLOEXEC), ret;
+	int got = open(shown_file, O_RDONLY | O_CLOEXEC), ret;
 
 	if (got < 0)
 		return -errno;
@@ -268,24 +295,74 @@ static bool whole_blink(int ret)
 		watch_follow(lent, watch_event, buf_generation(lent), 10000, NULL);
 }
 
+/* A file that has watches is closed: they end with it. */
+static int closed_ctl = -1, closed_events[3];
+
+static void hang_watches(void)
+{
+	closed_ctl = watch_file();
+	for (int i = 0; i < 3; i++)
+		if (watch_begin(closed_ctl, lent, closed_events[i], NULL))
+			tap_bail("no watch to begin with");
+}
+
+static int call_close_ctl(void)
+{
+	return close(closed_ctl) ? -errno : 0;
+}
+
+static bool whole_close_ctl(int ret)
+{
+	bool fine = !call_blink();
+
+	(void)ret;
+	for (int i = 0; i < 3; i++)
+		fine = fine && !event_take(closed_events[i], 0);
+	hang_watches();
+	return fine;
+}
+
+static void close_ctl(void)
+{
+	close(closed_ctl);
+}
+
 static void watches(void)
 {
 	const struct fault_call calls[] = {
-		{ .name = "watch", .call = call_watch, .whole = whole_watch,
-		  .least = 1, .fails = 1 },
-		{ .name = "end of a watch", .before = watched,
-		  .call = call_unwatch, .whole = whole_unwatch,
+		{ .name = "watch",
+		  .call = call_watch,
+		  .whole = whole_watch,
+		  .least = 1,
+		  .fails = 1 },
+		{ .name = "end of a watch",
+		  .before = watched,
+		  .call = call_unwatch,
+		  .whole = whole_unwatch,
 		  .after = unwatched },
 		{ .name = "revoke and restore of what is watched",
-		  .before = watched, .call = call_blink, .whole = whole_blink,
-		  .after = unwatched, .moves = true },
+		  .before = watched,
+		  .call = call_blink,
+		  .whole = whole_blink,
+		  .after = unwatched,
+		  .moves = true },
+		{ .name = "close of a file with watches",
+		  .before = hang_watches,
+		  .call = call_close_ctl,
+		  .whole = whole_close_ctl,
+		  .after = close_ctl,
+		  .moves = true },
 	};
 
 	lend();
 	watch_ctl = watch_file();
 	watch_event = event_new();
+	for (int i = 0; i < 3; i++)
+		closed_events[i] = event_new();
 	for (unsigned int i = 0; i < sizeof(calls) / sizeof(*calls); i++)
 		fault_sweep(&calls[i]);
+	for (int i = 0; i < 3; i++)
+		close(closed_events[i]);
 	close(watch_event);
 	close(watch_ctl);
 	lend_close();
@@ -294,17 +371,32 @@ static void watches(void)
 static void questions(void)
 {
 	const struct fault_call calls[] = {
-		{ .name = "open /dev/barter", .call = call_open,
-		  .whole = whole_fd, .least = 2 },
+		{ .name = "open /dev/barter", .call = call_open, .whole = whole_fd, .least = 2 },
 		{ .name = "info", .call = call_info },
 		{ .name = "route to a device fd", .call = call_route },
 		{ .name = "route to an address", .call = call_route_bdf },
-		{ .name = "read debugfs", .call = call_debugfs, .least = 3 },
+		{ .name = "route between addresses",
+		  .before = route_between,
+		  .call = call_route_bdfs },
+	};
+	const struct fault_call files[] = {
+		{ .name = "read buffers", .call = call_debugfs, .least = 3 },
+		{ .name = "read mmaps", .call = call_debugfs, .least = 3 },
+		{ .name = "read interconnects", .call = call_debugfs, .least = 3 },
+	};
+	static const char *const paths[] = {
+		BUFFERS,
+		DEBUGFS_BARTER "mmaps",
+		DEBUGFS_BARTER "interconnects",
 	};
 
 	lend_ranges(64, PAGE);
 	for (unsigned int i = 0; i < sizeof(calls) / sizeof(*calls); i++)
 		fault_sweep(&calls[i]);
+	for (unsigned int i = 0; i < sizeof(files) / sizeof(*files); i++) {
+		shown_file = paths[i];
+		fault_sweep(&files[i]);
+	}
 	lend_close();
 }
 
@@ -382,30 +474,6 @@ static int call_map_bar(void)
 
 	map = p;
 	return p == MAP_FAILED ? -errno : 0;
-}
-
-/* To find out that the BAR's own mapping is in the way, ranges have to be sorted. */
-static void lend_scattered(void)
-{
-	lend_ranges(64, PAGE);
-}
-
-static int call_memattr(void)
-{
-	int ret = buf_memattr(&mem, lent, BARTER_MEMATTR_WC, 0);
-
-	return ret == -EBUSY ? 0 : ret ?: -EIO;
-}
-
-static void attributes(void)
-{
-	const struct fault_call c = {
-		.name = "memory attribute", .before = lend_scattered,
-		.call = call_memattr, .after = lend_close, .least = 1,
-		.strict = true,
-	};
-
-	fault_sweep(&c);
 }
 
 static void map_of_the_bar(void)
@@ -567,169 +635,6 @@ static void closing(void)
 	crowd_out();
 }
 
-/* ---- page faults ---- */
-
-static uint64_t fault_length;
-static uint32_t seen;
-
-static void lend_alone(void)
-{
-	if (fault_length == PAGE)
-		lend_one(PAGE);
-	else
-		lend();
-	map = mmap(ALONE, fault_length, RW, MAP_SHARED | MAP_FIXED_NOREPLACE,
-		   lent, 0);
-	if (map != ALONE)
-		tap_bail("no mapping at %p: %s", ALONE, strerror(errno));
-}
-
-static void close_alone(void)
-{
-	munmap((void *)map, fault_length);
-	lend_close();
-}
-
-static int call_load(void)
-{
-	int sig = peek(map, &seen);
-
-	return sig == SIGBUS ? -EIO : sig ? -EFAULT : 0;
-}
-
-static int call_store(void)
-{
-	int sig = poke(map, pattern(SEED, OFFSET));
-
-	seen = pattern(SEED, OFFSET);
-	return sig == SIGBUS ? -EIO : sig ? -EFAULT : 0;
-}
-
-/* The kernel touches it for a read(). */
-static int call_kernel(void)
-{
-	return read(file, (void *)(map + 64), 4) == 4 ? 0 : -errno;
-}
-
-static bool whole_load(int ret)
-{
-	struct barter_info info;
-
-	(void)ret;
-	return seen == pattern(SEED, OFFSET) && lend_shows(map, OFFSET) &&
-		!buf_info(lent, &info) &&
-		info.out_faults_pte + info.out_faults_pmd >= 1;
-}
-
-static bool whole_kernel(int ret)
-{
-	uint32_t v = 1;
-
-	(void)ret;
-	return !peek(map + 64, &v) && !v;
-}
-
-/*
- * The kernel repeats a program's own access until there is memory; that of a
- * system call fails.
- */
-static void page_faults(void)
-{
-	static const char *const names[2][3] = {
-		{ "load", "store", "read() into it" },
-		{ "load, huge", "store, huge", "read() into it, huge" },
-	};
-
-	file = open("/dev/zero", O_RDONLY | O_CLOEXEC);
-	for (int huge = 0; huge < 2; huge++) {
-		const struct fault_call calls[] = {
-			{ .name = names[huge][0], .before = lend_alone,
-			  .call = call_load, .whole = whole_load,
-			  .after = close_alone, .least = 2, .moves = true },
-			{ .name = names[huge][1], .before = lend_alone,
-			  .call = call_store, .whole = whole_load,
-			  .after = close_alone, .least = 2, .moves = true },
-			{ .name = names[huge][2], .before = lend_alone,
-			  .call = call_kernel, .whole = whole_kernel,
-			  .after = close_alone, .least = 2, .moves = true,
-			  .errnos = { EFAULT } },
-		};
-
-		fault_length = huge ? LENT : PAGE;
-		for (int i = 0; i < 3; i++)
-			fault_sweep(&calls[i]);
-	}
-	close(file);
-	fill(bar + OFFSET, SEED, OFFSET, PAGE);
-}
-
-/* Page tables are made by the fault itself. */
-static void lend_combined(void)
-{
-	lend();
-	if (buf_memattr(&mem, lent, BARTER_MEMATTR_WC, BARTER_MEMATTR_FORCE))
-		tap_bail("no write-combining");
-	map = mmap(ALONE, LENT, RW, MAP_SHARED | MAP_FIXED_NOREPLACE, lent, 0);
-	if (map != ALONE)
-		tap_bail("no mapping at %p: %s", ALONE, strerror(errno));
-}
-
-static void combined_faults(void)
-{
-	const struct fault_call calls[] = {
-		{ .name = "load, write-combining", .before = lend_combined,
-		  .call = call_load, .whole = whole_load, .after = close_alone,
-		  .least = 2, .moves = true },
-		{ .name = "read() into it, write-combining",
-		  .before = lend_combined, .call = call_kernel,
-		  .whole = whole_kernel, .after = close_alone, .least = 2,
-		  .moves = true, .errnos = { EFAULT } },
-	};
-
-	file = open("/dev/zero", O_RDONLY | O_CLOEXEC);
-	fault_length = LENT;
-	for (int i = 0; i < 2; i++)
-		fault_sweep(&calls[i]);
-	close(file);
-	fill(bar + OFFSET, SEED, OFFSET, PAGE);
-}
-
-/* In a mapping of the BAR itself. */
-static void map_bar_alone(void)
-{
-	map = mmap(ALONE, fault_length, RW, MAP_SHARED | MAP_FIXED_NOREPLACE,
-		   mem.fd, (off_t)(mem.offset[BAR] + OFFSET));
-	if (map != ALONE)
-		tap_bail("no mapping at %p: %s", ALONE, strerror(errno));
-}
-
-static void unmap_bar_alone(void)
-{
-	munmap((void *)map, fault_length);
-}
-
-static bool whole_bar_load(int ret)
-{
-	(void)ret;
-	return seen == pattern(SEED, OFFSET) && lend_shows(map, OFFSET);
-}
-
-static void faults_of_the_bar(void)
-{
-	static const char *const names[] = { "load of the BAR", "load of the BAR, huge" };
-
-	for (int huge = 0; huge < 2; huge++) {
-		const struct fault_call c = {
-			.name = names[huge], .before = map_bar_alone,
-			.call = call_load, .whole = whole_bar_load,
-			.after = unmap_bar_alone, .least = 2, .moves = true,
-		};
-
-		fault_length = huge ? LENT : PAGE;
-		fault_sweep(&c);
-	}
-}
-
 int main(void)
 {
 	lend_begin();
@@ -742,10 +647,9 @@ int main(void)
 	CASE_LIMIT(watches, 60);
 	CASE_LIMIT(mmaps, 120);
 	CASE_LIMIT(map_of_the_bar, 60);
-	CASE_LIMIT(attributes, 60);
-	CASE_LIMIT(combined_faults, 60);
 	CASE_LIMIT(closing, 60);
-	CASE_LIMIT(page_faults, 60);
-	CASE_LIMIT(faults_of_the_bar, 60);
+	feature_cases();
+	page_fault_cases();
+	device_cases();
 	return lend_end();
 }

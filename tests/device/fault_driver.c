@@ -10,10 +10,8 @@
  * made with the first device of a group, in vfio_create_group(), whose way back
  * from a failure of dev_set_name() or cdev_device_add() warns by itself, with any
  * driver of VFIO: vfio_group_release() asks that no IOMMU group be there any more,
- * and it still is. And both devices are enabled by sysfs, so that a driver's
- * pci_enable_device() only counts: to enable a device ACPI looks up its interrupt,
- * and on the way back from a failed allocation its interpreter uses an object after
- * it has freed it (acpi_ns_get_attached_object()). Nothing else is left out.
+ * and it still is. And both devices are enabled by sysfs (lib/fault_bind.h). Nothing
+ * else is left out.
  *
  * Holds nothing of /dev/barter open, so that modules can go. Last in its boot.
  */
@@ -32,6 +30,7 @@
 #include "lib/buf.h"
 #include "lib/edu.h"
 #include "lib/fault.h"
+#include "lib/fault_bind.h"
 #include "lib/pci.h"
 #include "lib/proc.h"
 #include "lib/tap.h"
@@ -41,16 +40,9 @@
 #define DRIVERS	"/sys/bus/pci/drivers/"
 #define LENDER	"barter-vfio-pci"
 #define SAMPLE	"barter-dma"
+#define MDEV_DRIVER "/sys/bus/mdev/drivers/barter-vedu"
 
 static char lent[BDF_LENGTH], beside[BDF_LENGTH], edu[BDF_LENGTH];
-
-static bool has_driver(const char *bdf, const char *driver)
-{
-	char name[64];
-
-	pci_driver(bdf, name, sizeof(name));
-	return !strcmp(name, driver);
-}
 
 static bool driver_exists(const char *name)
 {
@@ -152,15 +144,60 @@ static bool gone_sample(void)
 	return !driver_exists(SAMPLE) && access("/dev/barter-dma0", F_OK);
 }
 
+static bool serves_pf(void)
+{
+	return driver_exists("barter-pf");
+}
+
+static bool gone_pf(void)
+{
+	return !driver_exists("barter-pf");
+}
+
+/* It does nothing by itself; its users are loaded on top of it. */
+static bool serves_vgpu(void)
+{
+	return !access("/sys/module/barter_vgpu", F_OK);
+}
+
+static bool gone_vgpu(void)
+{
+	return access("/sys/module/barter_vgpu", F_OK) &&
+	       access("/sys/kernel/debug/barter-vgpu", F_OK);
+}
+
+static bool serves_vedu(void)
+{
+	return driver_exists("barter-vedu") && !access(MDEV_DRIVER, F_OK);
+}
+
+static bool gone_vedu(void)
+{
+	return !driver_exists("barter-vedu") && access(MDEV_DRIVER, F_OK);
+}
+
+/* What a module's init allocates: what the loader needs before and after is the kernel's. */
+#define INIT "do_one_initcall"
+/* Not the cache that barter-vgpu has, for which the kernel complains by itself. */
+#define VGPU "__alloc_workqueue"
+
+/* @least, @fails, @scope: of loading it, as in struct fault_call. */
 static const struct module {
 	const char *file, *name;
 	bool (*serves)(void);
 	bool (*gone)(void);
+	unsigned int least, fails;
+	const char *scope;
 } modules[] = {
-	{ "barter", "barter", serves_barter, gone_barter },
-	{ "barter-vfio-pci", "barter_vfio_pci", serves_lender, gone_lender },
-	{ "barter-dma", "barter_dma", serves_sample, gone_sample },
+	{ "barter", "barter", serves_barter, gone_barter, 10, 3, INIT },
+	{ "barter-vfio-pci", "barter_vfio_pci", serves_lender, gone_lender, 10, 3, INIT },
+	{ "barter-dma", "barter_dma", serves_sample, gone_sample, 10, 3, INIT },
+	{ "barter-pf", "barter_pf", serves_pf, gone_pf, 10, 3, INIT },
+	{ "barter-vgpu", "barter_vgpu", serves_vgpu, gone_vgpu, 3, 3, VGPU },
+	{ "barter-vedu", "barter_vedu", serves_vedu, gone_vedu, 10, 6, INIT },
 }, *module;
+
+#define NR_MODULES ((int)(sizeof(modules) / sizeof(*modules)))
 
 /*
  * Debugfs is no part of it: the kernel's rule is that a file which cannot be made
@@ -196,14 +233,14 @@ static bool is_there(void)
 static void sweep_module(const struct module *m)
 {
 	char text[2][64];
-	/*
-	 * What the module's init allocates: what the loader needs before and after
-	 * is the kernel's. EINVAL is what its driver core says if it cannot make
-	 * the folder drivers/ of a module.
-	 */
+	/* EINVAL: what the driver core says if it cannot make the folder drivers/. */
 	const struct fault_call load = {
-		.name = text[0], .call = module_load, .whole = whole_load,
-		.least = 10, .fails = 3, .scope = "do_one_initcall",
+		.name = text[0],
+		.call = module_load,
+		.whole = whole_load,
+		.least = m->least,
+		.fails = m->fails,
+		.scope = m->scope,
 		.errnos = { m == modules ? 0 : EINVAL },
 	};
 	const struct fault_call unload = {
@@ -225,12 +262,15 @@ static void sweep_module(const struct module *m)
 	close(module_file);
 }
 
-/* Whatever else uses barter; it does not come back in this machine. */
-static void unload_users(void)
+/* Whatever else uses a module; it does not come back in this machine. */
+static void unload_users(const char *name)
 {
-	DIR *dir = opendir("/sys/module/barter/holders");
+	char path[128];
 	struct dirent *e;
+	DIR *dir;
 
+	snprintf(path, sizeof(path), "/sys/module/%s/holders", name);
+	dir = opendir(path);
 	while (dir && (e = readdir(dir)))
 		if (e->d_name[0] != '.')
 			is(syscall(SYS_delete_module, e->d_name, O_NONBLOCK), 0,
@@ -248,10 +288,9 @@ static void no_modules(void)
 		is_errno(sysfs_write("none", "/sys/bus/pci/devices/%s/driver_override",
 				     devices[i]), 0, "%s is for no driver",
 			 devices[i]);
-	for (int i = 2; i >= 0; i--) {
+	for (int i = NR_MODULES - 1; i >= 0; i--) {
 		module_name = modules[i].name;
-		if (!i)
-			unload_users();
+		unload_users(module_name);
 		need(!module_unload() && modules[i].gone(), "%s is not loaded",
 		     modules[i].file);
 	}
@@ -272,98 +311,32 @@ static void load_sample(void)
 	sweep_module(&modules[2]);
 }
 
+static void load_pf(void)
+{
+	sweep_module(&modules[3]);
+}
+
+static void load_vgpu(void)
+{
+	sweep_module(&modules[4]);
+}
+
+static void load_vedu(void)
+{
+	sweep_module(&modules[5]);
+}
+
 /* ---- bind and unbind ---- */
-
-static int bind_file, unbind_file;
-static const char *device, *driver;
-static bool (*works)(void);
-
-static int open_driver(const char *name, const char *attribute)
-{
-	char path[128];
-	int fd;
-
-	snprintf(path, sizeof(path), DRIVERS "%s/%s", name, attribute);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd < 0)
-		tap_bail("%s: %s", path, strerror(errno));
-	return fd;
-}
-
-static bool is_bound(void)
-{
-	return has_driver(device, driver);
-}
-
-static bool is_unbound(void)
-{
-	return has_driver(device, "");
-}
-
-static int call_bind(void)
-{
-	return write(bind_file, device, strlen(device)) < 0 ? -errno : 0;
-}
-
-static int call_unbind(void)
-{
-	return write(unbind_file, device, strlen(device)) < 0 ? -errno : 0;
-}
-
-static bool whole_bind(int ret)
-{
-	bool fine = is_bound() && works();
-
-	(void)ret;
-	return !call_unbind() && fine;
-}
-
-static bool whole_unbind(int ret)
-{
-	(void)ret;
-	return is_unbound() && !call_bind() && is_bound() && works();
-}
-
-static void sweep_driver(const char *name, const char *bdf, bool (*fn)(void),
-			 int error, int error2)
-{
-	char text[2][64];
-	const struct fault_call bind = {
-		.name = text[0], .call = call_bind, .whole = whole_bind,
-		.least = 10, .fails = 5, .errnos = { error, error2 },
-	};
-	const struct fault_call unbind = {
-		.name = text[1], .call = call_unbind, .whole = whole_unbind,
-	};
-
-	device = bdf;
-	driver = name;
-	works = fn;
-	snprintf(text[0], sizeof(text[0]), "bind to %s", name);
-	snprintf(text[1], sizeof(text[1]), "unbind from %s", name);
-	need(!pci_bind(bdf, name), "%s is bound to %s", bdf, name);
-	bind_file = open_driver(name, "bind");
-	unbind_file = open_driver(name, "unbind");
-	fault_witness = is_bound;
-	fault_sweep(&unbind);
-	is_errno(call_unbind(), 0, "%s is unbound", bdf);
-	fault_witness = is_unbound;
-	fault_sweep(&bind);
-	fault_witness = NULL;
-	is_errno(call_bind(), 0, "%s is bound again", bdf);
-	close(bind_file);
-	close(unbind_file);
-}
 
 static void bind_lender(void)
 {
-	sweep_driver(LENDER, lent, lends, 0, 0);
+	fault_bind_sweep(LENDER, lent, lends, 0, 0);
 }
 
 static void bind_importer(void)
 {
 	/* What the kernel makes of a region or mapping that it has no memory for. */
-	sweep_driver(SAMPLE, edu, imports, EINVAL, EBUSY);
+	fault_bind_sweep(SAMPLE, edu, imports, EINVAL, EBUSY);
 }
 
 /* ---- open and close ---- */
@@ -439,7 +412,7 @@ static void close_first(void)
 /* The first open after a bind makes what later ones find: bind anew for each. */
 static void bind_anew(void)
 {
-	if (call_unbind() || call_bind() || dev_open_group(&dev, lent))
+	if (fault_unbind() || fault_bind() || dev_open_group(&dev, lent))
 		tap_bail("bind anew");
 }
 
@@ -457,13 +430,9 @@ static void first_open(void)
 		.fails = 3,
 	};
 
-	need(!pci_bind(lent, LENDER), "%s is bound", lent);
-	device = lent;
-	bind_file = open_driver(LENDER, "bind");
-	unbind_file = open_driver(LENDER, "unbind");
+	fault_bind_begin(LENDER, lent);
 	fault_sweep(&first);
-	close(bind_file);
-	close(unbind_file);
+	fault_bind_end();
 }
 
 static void open_and_close(void)
@@ -482,13 +451,6 @@ static void open_and_close(void)
 	close_group();
 }
 
-static void enable(const char *bdf)
-{
-	if ((!has_driver(bdf, "") && pci_unbind(bdf)) ||
-	    sysfs_write("1", "/sys/bus/pci/devices/%s/enable", bdf))
-		tap_bail("%s is not enabled", bdf);
-}
-
 int main(void)
 {
 	int fds;
@@ -498,14 +460,17 @@ int main(void)
 		tap_bail("not the machine with two ivshmem in a group, and edu");
 	if (pci_bind(beside, "vfio-pci"))
 		tap_bail("%s with vfio-pci", beside);
-	enable(lent);
-	enable(edu);
+	fault_enable(lent);
+	fault_enable(edu);
 	fault_init();
 	fds = count_fds();
 	CASE(no_modules);
 	CASE_LIMIT(load_barter, 120);
 	CASE_LIMIT(load_lender, 120);
 	CASE_LIMIT(load_sample, 120);
+	CASE_LIMIT(load_pf, 120);
+	CASE_LIMIT(load_vgpu, 120);
+	CASE_LIMIT(load_vedu, 120);
 	CASE_LIMIT(bind_lender, 180);
 	CASE_LIMIT(bind_importer, 120);
 	CASE_LIMIT(first_open, 180);

@@ -351,7 +351,10 @@ static int vedu_probe(struct mdev_device *mdev)
 	v = vfio_alloc_device(vedu, vdev, &mdev->dev, &vedu_ops);
 	if (IS_ERR(v))
 		return PTR_ERR(v);
-	ret = vfio_register_emulated_iommu_dev(&v->vdev);
+	/* VFIO would register it without one, if there is no memory, and use it all the same. */
+	ret = vfio_assign_device_set(&v->vdev, &v->vdev);
+	if (!ret)
+		ret = vfio_register_emulated_iommu_dev(&v->vdev);
 	if (ret) {
 		if (v->window)
 			vedu_window_destroy(v->window);

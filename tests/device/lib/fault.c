@@ -22,13 +22,22 @@
 #define DEBUGFS		"/sys/kernel/debug/"
 #define FAULT_MOST	20000
 #define FAULT_ERRNOS	8
-#define NR_MODULES	8
+#define NR_MODULES	11
 
 bool (*fault_witness)(void);
 
 static const char *const modules[NR_MODULES] = {
-	"barter", "barter_vfio_pci", "barter_dma", "barter_pf", "barter_test",
-	"barter_test_exporter", "barter_test_importer", "vfio",
+	"barter",
+	"barter_vfio_pci",
+	"barter_dma",
+	"barter_pf",
+	"barter_test",
+	"barter_test_exporter",
+	"barter_test_importer",
+	"barter_vgpu",
+	"barter_vedu",
+	"barter_test_vgpu",
+	"vfio",
 };
 
 /*
@@ -45,7 +54,7 @@ struct fault_state {
 	int dmabufs;
 };
 
-static int nth = -1;
+static int nth = -1; /* whose allocations fail */
 static unsigned int total;
 
 static void set(const char *file, const char *value)
@@ -71,26 +80,40 @@ static void set(const char *file, const char *value)
 		tap_bail("fault injection cannot be told its %s", file);
 }
 
+/* The first symbol behind @start, of those from here on in the file. */
+static unsigned long long find_next(FILE *f, unsigned long long start)
+{
+	unsigned long long at, end = 0;
+	char line[256];
+
+	while (fgets(line, sizeof(line), f))
+		if (sscanf(line, "%llx", &at) == 1 && at > start && (!end || at < end))
+			end = at;
+	return end;
+}
+
 /* Where a function of the kernel begins, and where the next one does. */
 static bool find_function(const char *function, unsigned long long *start,
 			  unsigned long long *end)
 {
 	FILE *f = fopen("/proc/kallsyms", "re");
-	unsigned long long at;
 	char line[256], name[128];
 
 	*start = *end = 0;
-	while (f && fgets(line, sizeof(line), f)) {
-		if (sscanf(line, "%llx %*c %127s", &at, name) != 2)
-			continue;
-		/* The kernel's own come first, in order of address. */
-		if (!*start && !strcmp(name, function))
+	if (!f)
+		return false;
+	while (!*start && fgets(line, sizeof(line), f)) {
+		unsigned long long at;
+
+		if (sscanf(line, "%llx %*c %127s", &at, name) == 2 && !strcmp(name, function))
 			*start = at;
-		else if (*start && at > *start && (!*end || at < *end))
-			*end = at;
 	}
-	if (f)
-		fclose(f);
+	/* The kernel's own are in order of address, those of modules are not. */
+	if (strchr(line, '['))
+		rewind(f);
+	if (*start)
+		*end = find_next(f, *start);
+	fclose(f);
 	return *start && *end;
 }
 
@@ -150,11 +173,22 @@ static void spare_user_copies(void)
 	}
 }
 
+void fault_task(int tid)
+{
+	char path[64] = "/proc/thread-self/fail-nth";
+
+	if (tid)
+		snprintf(path, sizeof(path), "/proc/%d/fail-nth", tid);
+	if (nth >= 0)
+		close(nth);
+	nth = open(path, O_RDWR | O_CLOEXEC);
+	if (nth < 0)
+		tap_bail("%s: %s", path, strerror(errno));
+}
+
 void fault_init(void)
 {
-	nth = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
-	if (nth < 0)
-		tap_bail("this kernel has no fail-nth: %s", strerror(errno));
+	fault_task(0);
 	set("verbose", getenv("BARTER_FAULT_VERBOSE") ?: "0");
 	set("ignore-gfp-wait", "N");
 	set("ignore-gfp-highmem", "N");
@@ -242,8 +276,8 @@ static void count_vmas(struct fault_state *s)
 	s->vmas = 0;
 	while (f && fgets(line, sizeof(line), f))
 		/* What the device's user maps is not in the list of buffers. */
-		s->vmas += strstr(line, "/dmabuf") &&
-			!strstr(line, "/dmabuf:vfio:");
+		s->vmas += strstr(line, "/dmabuf") && !strstr(line, "/dmabuf:vfio:") &&
+			   !strstr(line, "/dmabuf:barter-vedu");
 	if (f)
 		fclose(f);
 	for (char *at = s->buffers; (at = strstr(at, "  mmaps ")); at++)

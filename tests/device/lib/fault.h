@@ -50,6 +50,11 @@ struct fault_call {
 
 /* Quiet, every kind of allocation. Bails out where the kernel has no fail-nth. */
 void fault_init(void);
+/*
+ * The allocations of this task fail from now on, which may be a thread of the kernel's;
+ * 0: those of the calling thread, as fault_init() has it.
+ */
+void fault_task(int tid);
 /* Is the buffer that nobody touches as it should be? Asked after each call. */
 extern bool (*fault_witness)(void);
 void fault_sweep(const struct fault_call *c);
