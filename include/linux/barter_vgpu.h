@@ -329,10 +329,9 @@ int barter_vgpu_map(struct barter_vgpu_space *space, u64 iova, unsigned long npa
  * The last one undoes it: the device's mapping first, then the pins that no other
  * map shares. Pages are unpinned in the batches that they were pinned in. When this
  * returns it is all done; except while the guest unmaps something, within invalidate
- * too: then a worker unpins the pages right afterwards, and barter_vgpu_close() waits for
- * it; and except for a caller with a fatal signal, which waits for such workers no longer
- * than a second. The device must have stopped. Outside of invalidate no lock is held that
- * invalidate takes: collect under the lock, unmap after it.
+ * too, and for a caller with a fatal signal: then workers unpin the pages right afterwards,
+ * and barter_vgpu_close() waits for them. The device must have stopped. Outside of
+ * invalidate no lock is held that invalidate takes: collect under the lock, unmap after it.
  */
 void barter_vgpu_unmap(struct barter_vgpu_map *map);
 

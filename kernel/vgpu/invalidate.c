@@ -343,7 +343,7 @@ void vgpu_take_all(struct barter_vgpu_space *space)
 }
 
 /**
- * vgpu_wait_idle - wait until nobody is in the backend, or waits for a worker
+ * vgpu_wait_idle - wait until nobody is in the backend
  * @space: a space that is no more open, with nothing pinned
  */
 void vgpu_wait_idle(struct barter_vgpu_space *space)
@@ -354,7 +354,7 @@ void vgpu_wait_idle(struct barter_vgpu_space *space)
 	for (;;) {
 		mutex_lock(&space->lock);
 		seen = space->events;
-		idle = !space->copies && !space->building && !space->killed;
+		idle = !space->copies && !space->building;
 		mutex_unlock(&space->lock);
 		if (idle)
 			return;

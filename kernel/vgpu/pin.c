@@ -21,9 +21,6 @@
 #include "priv.h"
 #include "trace.h"
 
-/* So long, in jiffies, who is killed waits for what it left to workers. */
-#define VGPU_KILLED_WAITS HZ
-
 /* Links that a map has memory for at first when one is too few. */
 #define VGPU_FIRST_LINKS	8U
 
@@ -172,26 +169,21 @@ static void vgpu_unpin_all(struct barter_vgpu_space *space, struct list_head *re
  * @release: the batches, by node_release; empty afterwards
  *
  * Calls the backend, so no lock is held that barter_vgpu_dma_unmap() takes or is called
- * with. A task with a fatal signal leaves it to workers, and waits a moment for them: else
- * one might come to drop the last reference to the memory of the process that is killed,
- * under VFIO's locks. Not for ever, as what they wait for may itself wait for its end.
+ * with. A task with a fatal signal leaves it to workers, and does not wait for them: what
+ * they wait for may itself wait for the task's end.
  */
 void vgpu_release(struct barter_vgpu_space *space, struct list_head *release)
 {
 	struct vgpu_batch *batch, *next;
-	bool deferred;
 	LIST_HEAD(rest);
 
 	if (list_empty(release))
 		return;
 	vgpu_unpin_all(space, release, &rest);
-	deferred = !list_empty(&rest);
 
 	mutex_lock(&space->lock);
-	if (deferred) {
+	if (!list_empty(&rest))
 		vgpu_defer(space, &rest);
-		space->killed++;
-	}
 	list_for_each_entry_safe(batch, next, release, node_release) {
 		vgpu_tree_remove(batch, &space->leaving);
 		space->stat.pages -= batch->npages;
@@ -204,14 +196,6 @@ void vgpu_release(struct barter_vgpu_space *space, struct list_head *release)
 			mutex_lock(&space->lock);
 		}
 	}
-	vgpu_event(space);
-	mutex_unlock(&space->lock);
-	if (!deferred)
-		return;
-	wait_event_idle_timeout(space->wait, RB_EMPTY_ROOT(&space->leaving.rb_root),
-				VGPU_KILLED_WAITS);
-	mutex_lock(&space->lock);
-	space->killed--;
 	vgpu_event(space);
 	mutex_unlock(&space->lock);
 }

@@ -200,7 +200,6 @@ struct vgpu_inval {
  * @cancelled: it must not be finished
  * @invals: under way
  * @copies: reads and writes under way
- * @killed: who wait a moment for what they left to workers
  * @events: counts what waiters wait for; @wait is woken then
  * @wait: for those who take memory back
  * @mapped: pages of all maps in sum
@@ -239,7 +238,6 @@ struct barter_vgpu_space {
 	bool cancelled;
 	struct list_head invals;
 	unsigned int copies;
-	unsigned int killed;
 	unsigned long events;
 	wait_queue_head_t wait;
 	u64 mapped;
