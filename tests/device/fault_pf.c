@@ -3,12 +3,15 @@
  * Copyright (c) 2026 the barter developers
  *
  * The sample PF without memory, as fault does it: a picture is set or the one before
- * stays; a frame comes or does not. For machine vram, on kernels with fail-nth.
+ * stays; a frame comes or does not; the device is bound and its file opened, or neither.
+ * For machine vram, on kernels with fail-nth.
  */
 #define _GNU_SOURCE
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "lib/fault.h"
+#include "lib/fault_bind.h"
 #include "lib/lend.h"
 #include "lib/pf.h"
 
@@ -81,6 +84,23 @@ static void clear(void)
 	lend_close();
 }
 
+static int call_clear(void)
+{
+	return pf_clear(pf);
+}
+
+/* Nothing is shown, and the buffer has no importer; then it is again. */
+static bool whole_clear(int ret)
+{
+	struct barter_pf_set set = picture(1, lent);
+	struct barter_info info;
+	bool fine = pf_status(pf).out_state == BARTER_PF_NONE && !buf_info(lent, &info) &&
+		    !info.out_attachments;
+
+	(void)ret;
+	return !pf_set(pf, &set) && fine;
+}
+
 static int call_frame(void)
 {
 	int ret = pf_looks(pf);
@@ -113,19 +133,45 @@ static bool whole_again(int ret)
 static void sweeps(void)
 {
 	const struct fault_call calls[] = {
-		{ .name = "set", .before = lend, .call = call_set,
-		  .whole = whole_set, .after = lend_close, .least = 3, .fails = 3 },
-		{ .name = "set in place of another", .before = lend_and_show,
-		  .call = call_set, .whole = whole_replaced,
-		  .after = clear_and_close, .least = 3, .fails = 3, .moves = true },
+		{ .name = "set",
+		  .before = lend,
+		  .call = call_set,
+		  .whole = whole_set,
+		  .after = lend_close,
+		  .least = 3,
+		  .fails = 3 },
+		{ .name = "set in place of another",
+		  .before = lend_and_show,
+		  .call = call_set,
+		  .whole = whole_replaced,
+		  .after = clear_and_close,
+		  .least = 3,
+		  .fails = 3,
+		  .moves = true },
 		/* Large: what kmalloc() has not comes page by page. */
-		{ .name = "frame", .before = lend_and_set, .call = call_frame,
-		  .after = clear, .least = 1 },
-		{ .name = "status", .before = lend_and_set, .call = call_status,
-		  .after = clear, .least = 1, .fails = 1 },
-		{ .name = "memory off and on", .before = lend_and_set,
-		  .call = call_off_and_on, .whole = whole_again,
-		  .after = clear, .moves = true },
+		{ .name = "frame",
+		  .before = lend_and_set,
+		  .call = call_frame,
+		  .after = clear,
+		  .least = 1 },
+		{ .name = "status",
+		  .before = lend_and_set,
+		  .call = call_status,
+		  .after = clear,
+		  .least = 1,
+		  .fails = 1 },
+		{ .name = "clear",
+		  .before = lend_and_set,
+		  .call = call_clear,
+		  .whole = whole_clear,
+		  .after = clear,
+		  .moves = true },
+		{ .name = "memory off and on",
+		  .before = lend_and_set,
+		  .call = call_off_and_on,
+		  .whole = whole_again,
+		  .after = clear,
+		  .moves = true },
 	};
 
 	lend();
@@ -136,11 +182,54 @@ static void sweeps(void)
 		fault_sweep(&calls[i]);
 }
 
+/* ---- the driver ---- */
+
+static int call_open(void)
+{
+	return pf_open(pf_bdf);
+}
+
+static bool whole_open(int fd)
+{
+	bool fine = pf_status(fd).out_state == BARTER_PF_NONE;
+
+	close(fd);
+	return fine;
+}
+
+static bool opens(void)
+{
+	int fd = pf_open(pf_bdf);
+
+	return fd >= 0 && whole_open(fd);
+}
+
+static void driver(void)
+{
+	const struct fault_call open = {
+		.name = "open",
+		.call = call_open,
+		.whole = whole_open,
+		.least = 2,
+		.fails = 1,
+	};
+
+	close(pf);
+	fault_sweep(&open);
+	fault_enable(pf_bdf);
+	/* What the kernel makes of a region or mapping that it has no memory for. */
+	fault_bind_sweep(PF_DRIVER, pf_bdf, opens, EINVAL, EBUSY);
+	fault_witness = lend_witness;
+	pf = pf_open(pf_bdf);
+	ok(pf >= 0, "the PF is open again");
+}
+
 int main(void)
 {
 	pf_begin();
 	fixture_close();
 	lend_begin();
 	CASE_LIMIT(sweeps, 300);
+	CASE_LIMIT(driver, 180);
 	return lend_end();
 }
