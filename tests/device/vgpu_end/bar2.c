@@ -193,7 +193,7 @@ static void device_memory_iommufd(void)
 		 "the guest maps BAR 2 for its device");
 	is(vedu_copy(&g, IOVA, ELSEWHERE, 64), BARTER_VEDU_S_ADDRESS,
 	   "a source that is a device's memory");
-	ok(log_wait(&log, "or a device's, mapped by address", "use the dma-buf", 5000),
+	ok(log_wait(&log, "or memory of a device", "use the dma-buf", 5000),
 	   "the log says that it may be one, and what to do instead");
 	log_close(&log);
 	is(vedu_copy(&g, IOVA, IOVA + PAGE, 64), BARTER_VEDU_S_OK, "RAM works");
