@@ -53,7 +53,9 @@ int reap(pid_t pid, int ms)
 
 int in_child(int (*fn)(void *), void *arg, int ms)
 {
-	int status = reap(spawn(fn, arg), ms);
+	const char *scale = getenv("BARTER_TIME_SCALE");
+	/* As the limit of the case that it is in. */
+	int status = reap(spawn(fn, arg), scale ? ms * atoi(scale) : ms);
 
 	if (status < 0)
 		return status;

@@ -31,7 +31,7 @@ int64_t now_ms(void);
 pid_t spawn(int (*fn)(void *), void *arg);
 /* The child's wait status, or -ETIMEDOUT after @ms (it still runs). */
 int reap(pid_t pid, int ms);
-/* spawn() and reap(): the exit status, 1000 + signal, or -ETIMEDOUT. */
+/* spawn() and reap(), @ms times BARTER_TIME_SCALE: the exit status, 1000 + signal, or -ETIMEDOUT. */
 int in_child(int (*fn)(void *), void *arg, int ms);
 /* Is the child still there after it had every chance to end? */
 bool is_running(pid_t pid);
