@@ -19,7 +19,7 @@ help: ## this list
 	@echo "  KERNEL        for modules, check, check-whole, fuzz, vm; now $(KERNEL), of:"
 	@echo "                $$(vmtest/kernel | cut -d' ' -f1 | xargs)"
 	@echo "  MACHINE       for vm; now $(MACHINE), of: $$(ls vmtest/machines | xargs)"
-	@echo "  WIDE=1        check: also narrow suites that each take a boot"
+	@echo "  WIDE=1        check: also narrow suites that each take a boot, and parts of lint"
 	@echo "  PART=1        check, check-whole: leave the sum to a later call with REST=1"
 	@echo "  REST=1        check-whole, check-all: only what the calls before have not run"
 	@echo "  MINUTES=N     check-all: begin nothing new after so many"

@@ -285,8 +285,9 @@ void barter_vgpu_revoke_device(struct barter_vgpu_space *space,
  * @out: the map, with a reference of the caller's, until barter_vgpu_unmap()
  *
  * Pins what no other map has pinned yet, in batches. What was done is undone on any
- * error, as barter_vgpu_unmap() does it. May fault the guest's memory in. Memory is charged to the caller's
- * cgroup; pinned pages to the guest's RLIMIT_MEMLOCK, as VFIO does.
+ * error, as barter_vgpu_unmap() does it. May fault the guest's memory in. Memory is
+ * charged to the caller's cgroup; pinned pages to the guest's RLIMIT_MEMLOCK, as VFIO
+ * does.
  *
  * Return: 0, or
  * -EINVAL: @npages is 0, @iova not aligned, @prot none of the two;
