@@ -40,7 +40,9 @@ int buffer_info_get(const char *name, int fd, struct buffer_info *buffer)
 	}
 	close(control);
 	if (ret == -EBADF)
-		return failed(name, "is not open; pass the number of an fd that this process inherits, or PID:FD");
+		return failed(
+			name,
+			"is not open; pass the number of an fd that this process inherits, PID:FD, or a name");
 	if (ret == -EINVAL)
 		return failed(name, "is no buffer of barter's; those come from: barter export, barter borrow");
 	if (ret)

@@ -19,7 +19,7 @@ struct buffer_info {
 };
 
 /*
- * Turn FD or PID:FD into an fd of this process; EXIT_FAILED or EXIT_USAGE after
+ * Turn FD, PID:FD or NAME into an fd of this process; EXIT_FAILED or EXIT_USAGE after
  * complaining.
  */
 int buffer_fd(const struct command *command, const char *text, int *fd);

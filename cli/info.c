@@ -26,7 +26,7 @@ int run_info(const struct command *command, int argc, char **argv)
 	if (option != OPTION_END)
 		return option_exit(option);
 	if (argc - options.at != 1)
-		return wrong_usage(command, "expected one FD or PID:FD");
+		return wrong_usage(command, "expected one FD, PID:FD or NAME");
 	status = buffer_fd(command, argv[options.at], &fd);
 	if (status)
 		return status;

@@ -6,14 +6,11 @@
  * the buffer itself can be asked, through a copy of the fd. That copy is made once for
  * each: it keeps the buffer for a moment, which whoever looks should not do all the time.
  */
+#include "held.h"
 #include "top.h"
 
-#include <ctype.h>
-#include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 /* What is known of dma-bufs, by inode. */
@@ -27,12 +24,9 @@ static int nr_known, room_known;
 static uint64_t ask_id(int pid, int fd)
 {
 	struct barter_info info = { .size = sizeof(info) };
-	int process = (int)syscall(SYS_pidfd_open, pid, 0), ret;
+	int ret;
 
-	if (process < 0)
-		return 0;
-	info.dmabuf_fd = (int)syscall(SYS_pidfd_getfd, process, fd, 0);
-	close(process);
+	info.dmabuf_fd = held_fetch(pid, fd);
 	if (info.dmabuf_fd < 0)
 		return 0;
 	ret = barter_buffer_info(-1, &info);
@@ -84,28 +78,15 @@ static void add(struct top_look *look, uint64_t id, int pid, int fd)
 	fclose(file);
 }
 
-static void look_at_process(struct top_look *look, int pid)
+static void see(const struct held *held, void *data)
 {
-	char path[300], target[16];
-	struct dirent *entry;
-	struct stat status;
-	ssize_t length;
 	uint64_t id;
-	DIR *dir;
 
-	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
-	dir = opendir(path);
-	while (dir && (entry = readdir(dir))) {
-		snprintf(path, sizeof(path), "/proc/%d/fd/%.20s", pid, entry->d_name);
-		length = readlink(path, target, sizeof(target));
-		if (length < 8 || memcmp(target, "/dmabuf:", 8) || stat(path, &status))
-			continue;
-		id = id_of(status.st_ino, pid, atoi(entry->d_name));
-		if (id)
-			add(look, id, pid, atoi(entry->d_name));
-	}
-	if (dir)
-		closedir(dir);
+	if (held->pid == (int)getpid())
+		return;
+	id = id_of(held->inode, held->pid, held->fd);
+	if (id)
+		add(data, id, held->pid, held->fd);
 }
 
 static int order(const void *one, const void *two)
@@ -139,21 +120,13 @@ static void distribute(struct top_look *look)
 
 void top_holders(struct top_look *look)
 {
-	int self = (int)getpid(), i, kept = 0;
-	struct dirent *entry;
-	DIR *dir;
+	int i, kept = 0;
 
 	if (!look->nr)
 		return;
 	for (i = 0; i < nr_known; i++)
 		known[i].used = 0;
-	dir = opendir("/proc");
-	while (dir && (entry = readdir(dir)))
-		if (isdigit((unsigned char)entry->d_name[0]) &&
-		    atoi(entry->d_name) != self)
-			look_at_process(look, atoi(entry->d_name));
-	if (dir)
-		closedir(dir);
+	held_each(see, look);
 	/* Inodes are used again: forget those that nobody has. */
 	for (i = 0; i < nr_known; i++)
 		if (known[i].used)

@@ -107,7 +107,7 @@ int run_watch(const struct command *command, int argc, char **argv)
 	if (option != OPTION_END)
 		return option_exit(option);
 	if (argc - options.at != 1)
-		return wrong_usage(command, "expected one FD or PID:FD");
+		return wrong_usage(command, "expected one FD, PID:FD or NAME");
 	status = buffer_fd(command, argv[options.at], &fd);
 	if (status)
 		return status;
@@ -116,7 +116,9 @@ int run_watch(const struct command *command, int argc, char **argv)
 	if (ret == -EBADFD)
 		return print_dead(name, fd, json);
 	if (ret == -EBADF)
-		return failed(name, "is not open; pass the number of an fd that this process inherits, or PID:FD");
+		return failed(
+			name,
+			"is not open; pass the number of an fd that this process inherits, PID:FD, or a name");
 	if (ret == -EINVAL)
 		return failed(name, "is no buffer of barter's, and cannot be watched; those come from: barter export, barter borrow");
 	/* As other questions to /dev/barter say it. */

@@ -36,13 +36,14 @@ wrong export 01:00.0 2 0+-1
 wrong export 01:00.0 2 0x+1
 wrong export 01:00.0 2 0+99999999999999999999
 wrong info
-wrong info x
+wrong info 3x
 wrong info 1:
 wrong info :3
 wrong info 0:3
 wrong info 3 4
 wrong watch
-wrong watch x
+wrong watch 3x
+wrong watch ""
 wrong watch 1:
 wrong watch 0:3
 wrong watch 3 4
