@@ -8,30 +8,23 @@ tree_begin "$work/completion"
 tree_base
 ln -s ../../../../devices/x "$TREE/sys/bus/pci/drivers/barter-vfio-pci/0000:01:00.0"
 
-# completes LINE: what bash offers for it into $work/out, one on each line.
-completes() {
-	PATH="${barter%/*}:$PATH" bash --norc -c '
-		. /usr/share/bash-completion/bash_completion
-		. "$1"
-		COMP_LINE=$2 COMP_POINT=${#2} COMP_TYPE=9 COMP_KEY=9
-		# As readline takes it apart.
-		COMP_WORDS=() rest=$2
-		while [ -n "$rest" ]; do
-			case $rest in
-			" "*) rest=${rest# } ;;
-			:*) COMP_WORDS+=(:) rest=${rest#:} ;;
-			*) word=${rest%%[ :]*} COMP_WORDS+=("$word") rest=${rest#"$word"} ;;
-			esac
-		done
-		[[ $2 != *" " ]] || COMP_WORDS+=("")
-		COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
-		_barter
-		printf "%s\n" "${COMPREPLY[@]}"' bash "$root/packaging/completion/barter.bash" "$1" \
-		> "$work/out" 2> "$work/err"
-}
-offers() {
-	completes "$1"
-	[ "$(sort < "$work/out" | xargs)" = "$2" ]
+# What a process has open.
+mkdir -p "$work/held/fd" "$work/held/fdinfo"
+ln -s /dmabuf:frame.1 "$work/held/fd/7"
+ln -s "/dmabuf:a b" "$work/held/fd/8"
+ln -s /dev/null "$work/held/fd/9"
+printf 'pos:\t0\nsize:\t4096\nexp_name:\tbarter\nname:\tframe.1\n' > "$work/held/fdinfo/7"
+printf 'pos:\t0\nname:\ta b\n' > "$work/held/fdinfo/8"
+printf 'pos:\t0\nname:\tfalse\n' > "$work/held/fdinfo/9"
+# offers_of_holder LINE WORDS: what it offers where a process, @ in both, has two buffers as
+# fd 7 and 8, and another file.
+offers_of_holder() {
+	unshare -m bash -c '
+		sleep 100 &
+		holder=$!
+		trap "kill $holder" EXIT
+		for part in fd fdinfo; do mount --bind "$work/held/$part" "/proc/$holder/$part"; done
+		offers "${1//@/$holder}" "${2//@/$holder}"' bash "$1" "$2"
 }
 
 if ! [ -e /usr/share/bash-completion/bash_completion ]; then
@@ -57,6 +50,28 @@ else
 	ok "bash: several devices" offers "barter doctor 0000:01:00.0 0000:02" "02:00.0"
 	ok "bash: one device for export" offers "barter export 0000:01:00.0 " ""
 	ok "bash: unbind has those that are bound" offers "barter unbind " 0000:01:00.0
+	if [ "$(id -u)" != 0 ]; then
+		skip "bash: buffers" "takes root"
+	else
+		export -f offers completes
+		export work root barter
+		ok "bash: buffers by their names" offers_of_holder "barter info f" frame.1
+		ok "bash: buffers by who holds them" offers_of_holder "barter info @:" "7 8"
+		ok "bash: for watch, too" offers_of_holder "barter watch --json fr" frame.1
+		ok "bash: no device for info" offers "barter info 0000:0" ""
+	fi
+	# As "barter vend --status" writes them.
+	mkdir -p "$work/leases"
+	cat > "$work/leases/barter" <<-END
+		#!/bin/sh
+		[ "\$1 \$2" = "vend --status" ] || exec "$barter" "\$@"
+		printf '%-5s %-16s %-11s uid 0, pid 7 (x), read-only, 5 s\n' 12 frame lent 13 frame lent
+	END
+	chmod +x "$work/leases/barter"
+	commands=$work/leases
+	ok "bash: --take-back has the leases" offers "barter vend --take-back " "12 13"
+	commands=
+	ok "bash: --fd has this shell's" offers "barter peek --fd " ""
 	ok "bash: --importer" offers "barter topo --importer 0000:02" "02:00.0"
 	ok "bash: --sort" offers "barter top --sort m" mmaps
 	ok "bash: --attribute" offers "barter export --attribute " "uc wc"
@@ -128,4 +143,15 @@ else
 	ok "zsh: a command behind --" \
 		shows "barter export 0000:01:00.0 2 0+4K -- basena" "0+4K -- basename"
 	term kill-server
+	if [ "$(id -u)" != 0 ]; then
+		skip "zsh: buffers" "takes root"
+	else
+		ok "zsh where a process has buffers" shell env "ZDOTDIR=$work/zsh" unshare -m bash -c '
+			sleep 60 &
+			for part in fd fdinfo; do mount --bind "$0/$part" "/proc/$!/$part"; done
+			exec zsh -i' "$work/held"
+		ok "zsh: buffers by their names" shows "barter info fra" "barter info frame.1"
+		ok "zsh: a name of two words" shows "barter info a" 'barter info a\ b'
+		term kill-server
+	fi
 fi

@@ -71,6 +71,19 @@ ok "vend --status --json" run 0 vend --status --json --socket "$socket"
 [ -n "$json_tool" ] && ok "vend --status --json is JSON" is_json
 ok "borrow --list" run 0 borrow --list --socket "$socket"
 ok "borrow --list names the offer" out_has "0000:77:00.0 BAR 0, 4 KiB in 1 ranges, read-only, uc, exclusive, unlimited, lent 0"
+# A command that asks this broker, since completion knows the usual place alone.
+mkdir -p "$vend/bin"
+printf '#!/bin/sh\ncase $1 in borrow|vend) exec "%s" "$@" --socket "%s" ;; esac\nexec "%s" "$@"\n' \
+	"$barter" "$socket" "$barter" > "$vend/bin/barter"
+chmod +x "$vend/bin/barter"
+if [ -e /usr/share/bash-completion/bash_completion ]; then
+	commands=$vend/bin
+	ok "bash: borrow has the offers" offers "barter borrow " a
+	ok "bash: --take-back has the leases, of which there are none" offers "barter vend --take-back " ""
+	commands=
+else
+	skip "bash: borrow has the offers" "no bash-completion"
+fi
 ok "borrow --list --json" run 0 borrow --list --json --socket "$socket"
 [ -n "$json_tool" ] && ok "borrow --list --json is JSON" is_json
 ok "borrow of a device that is not there" run 1 borrow a --socket "$socket"

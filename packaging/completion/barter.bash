@@ -2,18 +2,22 @@
 # bash completion of barter. Commands and options come from "barter help", so that
 # there is no second list of them.
 
-# Addresses of the PCI devices (of those that lend), and open dma-bufs as PID:FD.
+# Addresses of the PCI devices (of those that lend), and open dma-bufs as PID:FD and by
+# their names, but for those that a shell would take apart.
 _barter_lenders() {
 	command ls "${BARTER_SYSFS:-/sys}/bus/pci/drivers/barter-vfio-pci" 2>/dev/null |
 		grep -x '[0-9a-f]*:[0-9a-f]*:[0-9a-f]*\.[0-7]'
 }
 _barter_devices() { command ls "${BARTER_SYSFS:-/sys}/bus/pci/devices" 2>/dev/null; }
 _barter_buffers() {
-	local link
-	for link in /proc/[0-9]*/fd/*; do
-		[[ $(readlink "$link" 2>/dev/null) == /dmabuf:* ]] || continue
-		link=${link#/proc/}
-		echo "${link/\/fd\//:}"
+	command find /proc/[0-9]*/fd -maxdepth 1 -lname '/dmabuf:*' 2>/dev/null |
+		sed 's|^/proc/||; s|/fd/|:|'
+}
+_barter_names() {
+	local buffer
+	for buffer in $(_barter_buffers); do
+		sed -n 's/^name:\t\([A-Za-z_][A-Za-z0-9_.+-]*\)$/\1/p' \
+			"/proc/${buffer/://fdinfo/}" 2>/dev/null
 	done
 }
 
@@ -68,7 +72,7 @@ _barter() {
 	word=${word//$'\n'/ }
 	case "$command $word" in
 	unbind*) offer "$(_barter_lenders)" ;;
-	*PID:FD*) offer "$(_barter_buffers)" ;;
+	*PID:FD*) offer "$(_barter_buffers; _barter_names)" ;;
 	*'{NAME '*) offer "$(barter borrow --list 2>/dev/null | awk '/ BAR / { print $1 }')" ;;
 	*'BDF...'*|*'[BDF...]'*) offer "$(_barter_devices)" ;;
 	*BDF*|*' PF') [ "$nr" -gt 0 ] || offer "$(_barter_devices)" ;;
