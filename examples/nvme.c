@@ -179,20 +179,28 @@ static void nvme_close(struct nvme *n)
 	munmap(n->ram, RAM);
 }
 
-static int nvme_open(const char *bdf, struct nvme *n)
+static int nvme_open(const char *bdf, uint32_t way, struct nvme *n)
 {
 	int ret;
 
 	n->ram = mmap(NULL, RAM, RW, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (n->ram == MAP_FAILED)
 		return -ENOMEM;
-	ret = barter_device_open(bdf, BARTER_OPEN_MEMORY | BARTER_OPEN_MASTER,
-				 &n->device);
+	ret = barter_device_open(bdf, BARTER_OPEN_MEMORY | BARTER_OPEN_MASTER | way, &n->device);
 	if (!ret)
 		ret = barter_device_dma_map(n->device, n->ram, RAM, RAM_IOVA, RW);
 	if (!ret)
 		ret = barter_device_map(n->device, 0, 0, 2 * PAGE, RW, &n->regs);
 	return ret ? ret : start(n);
+}
+
+/*
+ * How an importer is opened that a buffer of this lender is to be mapped for: an iommufd
+ * takes the kernel's own buffers only, a container whatever can be mapped by the CPU.
+ */
+static uint32_t importers_way(struct barter_device *lender)
+{
+	return barter_device_can_export_native(lender) ? BARTER_OPEN_GROUP : 0;
 }
 
 /* Every second page of the BAR, the last one first. */
@@ -258,7 +266,10 @@ int main(int argc, char **argv)
 
 	if (argc < 6)
 		return fprintf(stderr, "usage: nvme DISK DEVICE BAR TO FIRST+COUNT...\n"), 2;
-	ret = nvme_open(argv[1], &n);
+	ret = barter_device_open(argv[2], BARTER_OPEN_MEMORY, &device);
+	if (ret)
+		return fail(argv[2], ret);
+	ret = nvme_open(argv[1], importers_way(device), &n);
 	if (ret)
 		return fail(argv[1], ret);
 	to = strtoull(argv[4], NULL, 0);
@@ -269,8 +280,6 @@ int main(int argc, char **argv)
 		ret = extent(&n, READ, first, count * n.block, 0, &sums[0]);
 		total += count * n.block;
 	}
-	if (!ret)
-		ret = barter_device_open(argv[2], BARTER_OPEN_MEMORY, &device);
 	if (!ret)
 		ret = lend_scattered(device, (uint32_t)atoi(argv[3]), total, &fd);
 	if (!ret)

@@ -54,8 +54,9 @@ struct barter_peer;
  * buffer; the memory is not reachable now), -EBADFD (the buffer is dead), -EEXIST
  * (something is mapped there), -EACCES (the fd lacks the right, or /dev/barter is not for
  * the caller), -ENOENT (barter.ko is not loaded), -EFAULT (taken back meanwhile),
- * -EOPNOTSUPP (with iommufd: the kernel does not lend natively), -ENOMEM, -EMFILE, or
- * what else the kernel gives.
+ * -EOPNOTSUPP (with iommufd: the kernel does not lend natively, which
+ * barter_device_can_export_native() tells before; open @device with BARTER_OPEN_GROUP),
+ * -ENOMEM, -EMFILE, or what else the kernel gives.
  */
 int barter_peer_map(struct barter_device *lender, int fd,
 		    struct barter_device *device, uint64_t iova, int prot,

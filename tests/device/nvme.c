@@ -45,6 +45,7 @@
 
 static struct nvme disk;
 static const char *disk_bdf;
+static uint32_t disk_way; /* BARTER_OPEN_* */
 
 /* Who lends. */
 static struct lender {
@@ -621,7 +622,7 @@ static void the_example(void)
 {
 	nvme_close(&disk);
 	is(in_child(run_example, NULL, 60000), 0, "the example: all sums are equal");
-	need(!nvme_open(disk_bdf, &disk), "the disk opened again");
+	need(!nvme_open(disk_bdf, disk_way, &disk), "the disk opened again");
 	begin(&disk, READ, 0, 4096, 128 * 512, RAM_IOVA + DATA);
 	is_errno(wait_for(&disk.queues[1]), 0, "read the copy");
 	ok(differs(disk.ram + DATA, 3, 0, CHUNK) < 0, "it is what the extent was");
@@ -700,7 +701,7 @@ static void the_disk_goes_first(void)
 	is(barter_peer_is_mapped(mem.peer), 0, "nothing is mapped");
 	is(state(), BARTER_STATE_OK, "the buffer is back");
 	take_down(lender);
-	ok(!nvme_open(disk_bdf, &disk), "the disk opened again");
+	ok(!nvme_open(disk_bdf, disk_way, &disk), "the disk opened again");
 }
 
 /* Why the library does it, and that bytes which get through are seen. */
@@ -747,7 +748,11 @@ int main(void)
 	if (pci_bind(disk_bdf, "vfio-pci") || pci_bind(mem.bdf, pci_lender()) ||
 	    pci_bind(cmb.bdf, pci_lender()) || !observe(&mem) || !observe(&cmb))
 		tap_bail("the devices cannot be bound and seen");
-	if (nvme_open(disk_bdf, &disk) || !fill_disk())
+	if (barter_device_open(mem.bdf, 0, &mem.device))
+		tap_bail("%s cannot be opened", mem.bdf);
+	disk_way = importers_way(mem.device);
+	barter_device_close(mem.device);
+	if (nvme_open(disk_bdf, disk_way, &disk) || !fill_disk())
 		tap_bail("the disk cannot be driven");
 	diag("the disk is in %s", barter_device_is_cdev(disk.device) ?
 	     "an iommufd" : "a type 1 container");
