@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../lib/pci.h"
 #include "../lib/proc.h"
 #include "../lib/tap.h"
 #include "vgpu_end.h"
@@ -115,43 +116,62 @@ static pid_t without_files(int (*fn)(void *), void *arg)
 	return pid;
 }
 
+#define STALL "/sys/module/barter_test_stall/parameters/"
+
+static void stall_at(const char *function)
+{
+	sysfs_write("3000", STALL "ms");
+	is_errno(sysfs_write(function, STALL "at"), 0, "a race is decided at \"%s\"", function);
+}
+
+/* 1: whoever came first is held there. */
+static int stalled(void)
+{
+	FILE *file = fopen(STALL "held", "re");
+	int held = -1;
+
+	if (!file)
+		return -1;
+	if (fscanf(file, "%d", &held) != 1)
+		held = -1;
+	fclose(file);
+	return held;
+}
+
 /*
- * A vEDU is removed when edu goes, which waits for another one's transfer first. What is
- * wrong then KASAN sees.
+ * A vEDU is removed while edu goes: whoever stops all of the engine's vEDUs comes to one
+ * that is about to leave. What is wrong then KASAN sees.
  */
 static void removed_while_edu_goes(void)
 {
 	static unsigned int nr = 1;
+	pid_t unbinder, remover;
+	bool runs;
 
-	for (unsigned int round = 0; round < 4; round++) {
-		pid_t unbinder, remover;
-		uint64_t runs;
-		int ret;
-
-		/* Its worker has worked. */
-		if (!guest_up(nr, false))
-			return;
-		is(vedu_fill(&g, IOVA, 100, 0), BARTER_VEDU_S_OK, "%u: works", round);
-		guest_down();
-		if (!guest_up(0, false))
-			return;
-		engine_on(&g);
-		WAIT_FOR(runs, vedu_get64(&g, BARTER_VEDU_TRANSFERS) > 2, 10000);
-		ok(runs, "%u: the engine runs for the other", round);
-		unbinder = without_files(unbind_edu, NULL);
-		usleep(round * 20000);
-		remover = without_files(remove_vedu, &nr);
-		WAIT_FOR(runs, vedu_get(&g, BARTER_VEDU_HALT) == BARTER_VEDU_HALT_GONE,
-			 10000);
-		ok(runs, "%u: whose ring is halted", round);
-		guest_down();
-		is(reap(unbinder, 30000), 0, "%u: edu is unbound", round);
-		/* Who comes too late finds none. */
-		ret = reap(remover, 30000);
-		ok(ret >= 0, "%u: the vEDU is removed", round);
-		is_errno(pci_bind(edu, VEDU_DRIVER), 0, "%u: bind again", round);
-		works_again();
-	}
+	/* Its worker has worked. */
+	if (!guest_up(nr, false))
+		return;
+	is(vedu_fill(&g, IOVA, 100, 0), BARTER_VEDU_S_OK, "works");
+	guest_down();
+	if (!guest_up(0, false))
+		return;
+	engine_on(&g);
+	WAIT_FOR(runs, vedu_get64(&g, BARTER_VEDU_TRANSFERS) > 2, 10000);
+	ok(runs, "the engine runs for the other");
+	stall_at("vedu_engine_leave");
+	remover = without_files(remove_vedu, &nr);
+	WAIT_FOR(runs, stalled() == 1, 30000);
+	ok(runs, "the vEDU is about to leave the engine");
+	unbinder = without_files(unbind_edu, NULL);
+	WAIT_FOR(runs, vedu_get(&g, BARTER_VEDU_HALT) == BARTER_VEDU_HALT_GONE, 10000);
+	ok(runs, "the other's ring is halted");
+	is(stalled(), 1, "the vEDU has not left yet");
+	guest_down();
+	is(reap(unbinder, 30000), 0, "edu is unbound");
+	is(reap(remover, 30000), 0, "the vEDU is removed");
+	stall_at("");
+	is_errno(pci_bind(edu, VEDU_DRIVER), 0, "bind again");
+	works_again();
 }
 
 void worker_cases(void)
