@@ -54,11 +54,13 @@ static int load(const char *module, struct fixed *fixed)
 		exec_modprobe(module);
 	}
 	close(pipes[1]);
+	progress_begin(module, "is being loaded", 0);
 	while ((got = read(pipes[0], fixed->error + used, room - used)) > 0)
 		used += (size_t)got;
 	close(pipes[0]);
 	while (waitpid(child, &status, 0) < 0 && errno == EINTR)
 		;
+	progress_end();
 	fixed->error[used] = '\0';
 	fixed->error[strcspn(fixed->error, "\n")] = '\0';
 	if (status)

@@ -301,11 +301,14 @@ static int take_back(struct barter_broker *broker,
 			break;
 		if (strcmp(blocker, status.blocker)) {
 			memcpy(blocker, status.blocker, sizeof(blocker));
+			progress_end();
 			fprintf(stderr, "barter: lease %s: held up by %s\n",
 				options->lease, PLAIN_TEXT(blocker));
 		}
+		progress_begin(options->lease, "is being taken back", 0);
 		nanosleep(&pause, NULL);
 	}
+	progress_end();
 	if (ret && ret != -ENOENT)
 		return failed_broker(options->socket, ret);
 	if (options->json) {
@@ -325,8 +328,11 @@ static int reload(struct barter_broker *broker,
 {
 	struct json json = { .to = stdout };
 	struct barter_vend_text text;
-	int ret = barter_broker_reload(broker, &text);
+	int ret;
 
+	progress_begin("vend", "the policy is being read", 0);
+	ret = barter_broker_reload(broker, &text);
+	progress_end();
 	if (ret && !text.text[0])
 		return failed_broker(options->socket, ret);
 	if (ret)

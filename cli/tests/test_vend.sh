@@ -71,6 +71,25 @@ ok "vend --status --json" run 0 vend --status --json --socket "$socket"
 [ -n "$json_tool" ] && ok "vend --status --json is JSON" is_json
 ok "borrow --list" run 0 borrow --list --socket "$socket"
 ok "borrow --list names the offer" out_has "0000:77:00.0 BAR 0, 4 KiB in 1 ranges, read-only, uc, exclusive, unlimited, lent 0"
+# One that does not answer: whoever waits at a terminal is told so, once a second is over.
+if command -v python3 > /dev/null && command -v script > /dev/null; then
+	python3 - "$vend/silent" <<'PYTHON' > /dev/null 2>&1 &
+import socket, sys, time
+s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+s.bind(sys.argv[1])
+s.listen(4)
+time.sleep(60)
+PYTHON
+	silent=$!
+	until_true test -S "$vend/silent"
+	timeout 4 script -qec "'$barter' vend --reload --socket '$vend/silent'" /dev/null > "$work/out" < /dev/null 2> "$work/err"
+	ok "vend --reload says on a terminal that it waits" out_has "barter: vend: the policy is being read, 2 s"
+	timeout 3 "$barter" vend --reload --socket "$vend/silent" > "$work/out" 2>&1
+	ok "and nothing elsewhere" out_empty
+	{ kill "$silent"; wait "$silent"; } 2> /dev/null
+else
+	skip "vend --reload says on a terminal that it waits" "no python3 or no script"
+fi
 # A command that asks this broker, since completion knows the usual place alone.
 mkdir -p "$vend/bin"
 printf '#!/bin/sh\ncase $1 in borrow|vend) exec "%s" "$@" --socket "%s" ;; esac\nexec "%s" "$@"\n' \
