@@ -217,11 +217,11 @@ else
 fi
 
 # Side by side, since they mostly wait. Their lines count as ours.
-for program in vend-test vend-test-threads; do
+for program in $vend_tests; do
 	"${VEND:-$root/build/cli}/$program" > "$vend/$program" 2> "$vend/$program.err" &
 	eval "${program//-/_}=$!"
 done
-for program in vend-test vend-test-threads; do
+for program in $vend_tests; do
 	eval "wait \$${program//-/_}"
 	status=$?
 	cp "$vend/$program" "$work/out"

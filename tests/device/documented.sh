@@ -107,7 +107,7 @@ unload() {
 	done
 	! ls -d /sys/module/barter* >/tmp/said 2>&1
 }
-loaded=$(ls /sys/module | grep '^barter')
+loaded=$(cd /sys/module && echo barter*)
 mkdir -p build/modules/host/kernel
 for module in barter barter-vfio-pci; do
 	ln -sf "$(find / -xdev -name $module.ko | head -1)" build/modules/host/kernel/$module.ko
