@@ -127,10 +127,33 @@ guest_file() {
 	done < <(if [ -d "$target" ]; then find "$target" -type f -perm /111; else echo "$target"; fi)
 }
 
+# guest_libraries32 ROOT PROGRAM: what ldd would say of it, which asks the program itself:
+# not every host runs those for 32 bits. Its loader, and the libraries, from where the
+# compiler takes them.
+guest_libraries32() {
+	local root=$1 program=$2 name file to
+
+	readelf -ld "$program" | sed -n 's/.*interpreter: \(.*\)\]/\1/p; s/.*(NEEDED).*\[\(.*\)\]/\1/p' |
+	while read -r name; do
+		file=$("${CC:-cc}" -m32 -print-file-name="${name##*/}")
+		[[ $file == /* ]] || die "-f: ${program#"$root"} lacks $name; run scripts/deps"
+		to=$root/lib32/$name
+		[[ $name != /* ]] || to=$root$name
+		[ ! -e "$to" ] || continue
+		mkdir -p "${to%/*}"
+		cp -L "$file" "$to" || die "-f: cannot read $file"
+		[[ $name == /* ]] || guest_libraries32 "$root" "$to"
+	done || exit "$BED_FAILED"
+}
+
 guest_libraries() {
 	local root=$1 program=$2 lib
 
 	[ "$(head -c4 "$program" | tr -d '\0')" = $'\177ELF' ] || return 0
+	if [ "$(head -c5 "$program" | tail -c1)" = $'\1' ] && readelf -l "$program" | grep -q interpreter; then
+		guest_libraries32 "$root" "$program"
+		return
+	fi
 	if ldd "$program" 2>/dev/null | grep -q 'not found'; then
 		die "-f: ${program#"$root"} lacks libraries: $(ldd "$program" | grep 'not found' | xargs)"
 	fi
