@@ -112,7 +112,7 @@ int main(void)
 	int fd;
 
 	if (!disk_bdf || !memory_bdf || pci_bind(disk_bdf, "vfio-pci") ||
-	    pci_bind(memory_bdf, pci_lender()) || nvme_open(disk_bdf, &disk))
+	    pci_bind(memory_bdf, pci_lender()) || nvme_open(disk_bdf, BARTER_OPEN_GROUP, &disk))
 		fail("no disk");
 	fill_disk();
 	if (barter_device_open(memory_bdf, BARTER_OPEN_MEMORY, &device) ||

@@ -149,10 +149,12 @@ static void vram(void)
 	step("take disk %s and display %s from the kernel", disk_bdf, display_bdf);
 	ret = run_program(bind);
 	check(!ret, "exit status 0", "barter bind: exit status %d", ret);
-	ret = nvme_open(disk_bdf, &disk);
+	ret = barter_device_open(display_bdf, BARTER_OPEN_MEMORY, &display);
+	if (ret)
+		give_up("%s", strerror(-ret));
+	ret = nvme_open(disk_bdf, importers_way(display), &disk);
 	check(!ret, "0", "a driver in this process, admin and one I/O queue: %s",
 	      ret ? strerror(-ret) : "runs");
-	ret = ret ? ret : barter_device_open(display_bdf, BARTER_OPEN_MEMORY, &display);
 	if (ret)
 		give_up("%s", strerror(-ret));
 	set_mode(display);
