@@ -10,6 +10,8 @@
 
 #include <ctype.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 /* So many of one name are told. */
 #define SHOWN 8
@@ -48,9 +50,14 @@ static void look_for_name(const struct held *held, void *data)
 	struct named *named = data;
 	unsigned int i;
 
-	for (i = 0; i < named->nr && i < SHOWN; i++)
-		if (named->found[i].inode == held->inode)
-			return;
+	for (i = 0; i < named->nr && i < SHOWN; i++) {
+		if (named->found[i].inode != held->inode)
+			continue;
+		/* Of others more is needed than the right to look at them. */
+		if (held->pid == (int)getpid())
+			named->found[i] = *held;
+		return;
+	}
 	if (!has_name(held, named->name))
 		return;
 	if (named->nr < SHOWN)
@@ -78,16 +85,23 @@ static int fetch_name(const char *text, int *fd)
 {
 	struct named named = { .name = text };
 	char list[160] = "";
+	struct stat status;
 	unsigned int i;
 	size_t at;
+	int ret;
 
 	held_each(look_for_name, &named);
 	if (!named.nr)
 		return failed(
 			text,
 			"no buffer of that name is open in a process that you may trace; barter top shows all as root, and FD or PID:FD names one without a name");
-	if (named.nr == 1)
-		return fetch_fd(text, named.found[0].pid, named.found[0].fd, fd);
+	if (named.nr == 1) {
+		ret = fetch_fd(text, named.found[0].pid, named.found[0].fd, fd);
+		if (ret == EXIT_OK &&
+		    (fstat(*fd, &status) || status.st_ino != named.found[0].inode))
+			ret = failed(text, "has just been closed; once more tells who else has it");
+		return ret;
+	}
 	for (i = 0; i < named.nr && i < SHOWN; i++) {
 		at = strlen(list);
 		snprintf(list + at, sizeof(list) - at, "%s%d:%d", i ? ", " : "", named.found[i].pid,

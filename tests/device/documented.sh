@@ -42,7 +42,7 @@ finish() {
 	diff /tmp/wanted /tmp/got >/tmp/said
 	same=$?
 	[ $written_here = yes ] || same=0
-	[ $status != 2 ] && [ $status -lt 126 ] && [ $same = 0 ]
+	[ $status != 2 ] && [ $status != 126 ] && [ $status != 127 ] && [ $same = 0 ]
 	result $? "$document:$line: $command"
 	command=
 }
@@ -77,7 +77,8 @@ total=0 background=
 for path in /tests/documents/README.md /tests/documents/man[147]/*; do
 	document=${path##*/}
 	# mdev is not in all kernels, nor is what comes from it.
-	[ "$document" != barter-vgpu.7 ] || [ -d /sys/bus/pci/drivers/barter-vedu ] || continue
+	[ "$document" != barter-vgpu.7 ] || [ $written_here = yes ] ||
+		[ -d /sys/bus/pci/drivers/barter-vedu ] || continue
 	begin_again "$document"
 	pages_blocks "$path" >/tmp/blocks
 	command=

@@ -64,7 +64,9 @@ exits 0 'by the name of what another process holds' barter export --name held "$
 	sh -c 'sleep 60 & eval "exec $BARTER_FD<&-"; barter info held; status=$?; kill $!; exit $status'
 says '^length  *64 KiB' 'is found'
 exits 0 'watch by name' barter export --name seen "$VM_VRAM0" 2 0+64K -- sh -c '
-	barter watch seen & sleep 2; kill $!; wait $!; [ $? = 143 ]'
+	barter watch seen >/tmp/watched &
+	for _ in $(seq 300); do grep -q ok /tmp/watched && break; sleep 0.1; done
+	kill $!; wait $!; [ $? = 143 ] && cat /tmp/watched'
 says '^ok, generation 0$' 'says how it stands'
 exits 1 'a name that no buffer has' barter export --name one "$VM_VRAM0" 2 0+64K -- barter info on
 says '^barter: on: no buffer of that name' 'says so'
@@ -72,6 +74,7 @@ barter bind "$VM_VRAM1" >/dev/null
 exits 1 'a name that two have' barter export --name twin "$VM_VRAM0" 2 0+64K -- \
 	barter export --name twin "$VM_VRAM1" 2 0+64K -- barter info twin
 says '^barter: twin: several buffers have that name; say which: [0-9]*:[0-9]*, [0-9]*:[0-9]*$' 'names both'
+barter unbind "$VM_VRAM1" >/dev/null
 # A terminal would do what such a name says.
 escape=$(printf '\033[31mred\177')
 exits 0 'a name of control characters' barter export --name "$escape" \

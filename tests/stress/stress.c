@@ -512,10 +512,16 @@ static void *run_job(void *arg)
 	return NULL;
 }
 
+/* By sysfs, as on 32 bits, a mapping is nobody's to take away. */
+static bool is_possible(const struct job *job)
+{
+	return job->fn != bar_mappings || dev_maps_bar(&mem, BAR);
+}
+
 static bool everybody_had_a_turn(void)
 {
 	for (unsigned int i = 0; i < NR_JOBS; i++)
-		if (!__atomic_load_n(&jobs[i].c.done, __ATOMIC_RELAXED))
+		if (is_possible(&jobs[i]) && !__atomic_load_n(&jobs[i].c.done, __ATOMIC_RELAXED))
 			return false;
 	return true;
 }
@@ -532,16 +538,22 @@ static void everything_at_once(void)
 	     "a second device");
 	racing = (uint8_t)dev_command(&mem);
 	for (unsigned int i = 0; i < NR_JOBS; i++)
-		pthread_create(&jobs[i].thread, NULL, run_job, &jobs[i]);
+		if (is_possible(&jobs[i]))
+			pthread_create(&jobs[i].thread, NULL, run_job, &jobs[i]);
 	while (now_ms() < until ||
 	       (now_ms() < at_most && !everybody_had_a_turn()))
 		usleep(100000);
 	stop = true;
 	for (unsigned int i = 0; i < NR_JOBS; i++)
-		pthread_join(jobs[i].thread, NULL);
+		if (is_possible(&jobs[i]))
+			pthread_join(jobs[i].thread, NULL);
 	for (unsigned int i = 0; i < NR_JOBS; i++) {
 		struct counter *c = &jobs[i].c;
 
+		if (!is_possible(&jobs[i])) {
+			skip("VFIO cannot map it there", "%s", c->name);
+			continue;
+		}
 		is(c->bad, 0, "%s: nothing wrong", c->name);
 		ok(c->done, "%s: %lu done, %lu refused", c->name, c->done,
 		   c->refused);

@@ -55,7 +55,9 @@ struct barter_dma_import {
  * engine takes 100 ms for each transfer of at most 2 KiB.
  *
  * Errors: ENODEV (no buffer imported, it is revoked at present, or the driver was
- * unbound from edu), EBADFD (it is dead), EXDEV (no route), EINVAL (not whole
+ * unbound from edu), EBADFD (it is dead), EPERM (it is read-only, and is to be
+ * written, or no IOMMU would keep edu from that), ENOSPC (with own_domain: too long
+ * for edu's addresses), EXDEV (no route), EINVAL (not whole
  * inside the buffer, or too long; nothing was moved), EFAULT, ENOMEM, EINTR (a
  * signal came; out_done says how far it got), EIO (the engine did not finish and
  * is off until the driver is bound anew).

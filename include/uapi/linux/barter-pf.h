@@ -60,7 +60,8 @@ struct barter_pf_plane {
  * is revoked at present is taken too: it is dark until it is given back.
  *
  * Errors: EINVAL (flags or reserved fields, a width or height that is 0, too large,
- * or odd for NV12, a stride shorter than a row, a plane too many), ERANGE (a plane
+ * or odd for NV12, a stride shorter than a row, a plane too many; the fd is no
+ * dma-buf), EPERM (the buffer is read-only), ERANGE (a plane
  * is not whole inside the buffer), EOPNOTSUPP (unknown format; or nothing of
  * barter's; or the lending function is no VF of this PF that pci_bar_pairs or SR-IOV
  * vouches for, or shows less of its memory, or the buffer reaches beyond it: the

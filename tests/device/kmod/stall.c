@@ -12,9 +12,13 @@
 #include <linux/moduleparam.h>
 #include <linux/string.h>
 
-static unsigned int ms = 1000;
+static unsigned int ms = 10000;
 module_param(ms, uint, 0644);
-MODULE_PARM_DESC(ms, "How long, up to 5000 ms (default: 1000)");
+MODULE_PARM_DESC(ms, "How long at most, up to 10000 ms (default)");
+
+static bool go;
+module_param(go, bool, 0644);
+MODULE_PARM_DESC(go, "Whoever is held may go on");
 
 static int held;
 module_param(held, int, 0444);
@@ -22,11 +26,11 @@ MODULE_PARM_DESC(held, "0: nobody has come; 1: is being held; 2: has gone on");
 
 static int stall(struct kprobe *probe, struct pt_regs *regs)
 {
-	unsigned int i, most = min(READ_ONCE(ms), 5000U);
+	unsigned int i, most = min(READ_ONCE(ms), 10000U);
 
 	if (cmpxchg(&held, 0, 1))
 		return 0;
-	for (i = 0; i < most; i++)
+	for (i = 0; i < most && !READ_ONCE(go); i++)
 		mdelay(1);
 	WRITE_ONCE(held, 2);
 	return 0;
@@ -53,6 +57,7 @@ static int at_set(const char *value, const struct kernel_param *kp)
 	if (!name[0])
 		return 0;
 	WRITE_ONCE(held, 0);
+	WRITE_ONCE(go, false);
 	probe.symbol_name = name;
 	probe.pre_handler = stall;
 	ret = register_kprobe(&probe);

@@ -120,7 +120,6 @@ static pid_t without_files(int (*fn)(void *), void *arg)
 
 static void stall_at(const char *function)
 {
-	sysfs_write("3000", STALL "ms");
 	is_errno(sysfs_write(function, STALL "at"), 0, "a race is decided at \"%s\"", function);
 }
 
@@ -166,6 +165,7 @@ static void removed_while_edu_goes(void)
 	WAIT_FOR(runs, vedu_get(&g, BARTER_VEDU_HALT) == BARTER_VEDU_HALT_GONE, 10000);
 	ok(runs, "the other's ring is halted");
 	is(stalled(), 1, "the vEDU has not left yet");
+	is_errno(sysfs_write("1", STALL "go"), 0, "it may now");
 	guest_down();
 	is(reap(unbinder, 30000), 0, "edu is unbound");
 	is(reap(remover, 30000), 0, "the vEDU is removed");
