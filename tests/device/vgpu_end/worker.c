@@ -174,8 +174,44 @@ static void removed_while_edu_goes(void)
 	works_again();
 }
 
+/* The other way round: edu is going already, and waits for another one's transfer. */
+static void removed_when_edu_is_going(void)
+{
+	static unsigned int nr = 1;
+
+	for (unsigned int round = 0; round < 4; round++) {
+		pid_t unbinder, remover;
+		uint64_t runs;
+		int ret;
+
+		/* Its worker has worked. */
+		if (!guest_up(nr, false))
+			return;
+		is(vedu_fill(&g, IOVA, 100, 0), BARTER_VEDU_S_OK, "%u: works", round);
+		guest_down();
+		if (!guest_up(0, false))
+			return;
+		engine_on(&g);
+		WAIT_FOR(runs, vedu_get64(&g, BARTER_VEDU_TRANSFERS) > 2, 10000);
+		ok(runs, "%u: the engine runs for the other", round);
+		unbinder = without_files(unbind_edu, NULL);
+		usleep(round * 20000);
+		remover = without_files(remove_vedu, &nr);
+		WAIT_FOR(runs, vedu_get(&g, BARTER_VEDU_HALT) == BARTER_VEDU_HALT_GONE, 10000);
+		ok(runs, "%u: whose ring is halted", round);
+		guest_down();
+		is(reap(unbinder, 30000), 0, "%u: edu is unbound", round);
+		/* Who comes too late finds none. */
+		ret = reap(remover, 30000);
+		ok(ret >= 0, "%u: the vEDU is removed", round);
+		is_errno(pci_bind(edu, VEDU_DRIVER), 0, "%u: bind again", round);
+		works_again();
+	}
+}
+
 void worker_cases(void)
 {
 	CASE(worker_killed);
 	CASE_LIMIT(removed_while_edu_goes, 120);
+	CASE_LIMIT(removed_when_edu_is_going, 120);
 }
