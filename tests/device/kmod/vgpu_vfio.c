@@ -92,7 +92,10 @@ static int vt_probe(struct platform_device *pdev)
 	v = vfio_alloc_device(vt_vfio, vdev, &pdev->dev, &vt_vfio_ops);
 	if (IS_ERR(v))
 		return PTR_ERR(v);
-	ret = vfio_register_emulated_iommu_dev(&v->vdev);
+	/* As in the sample: VFIO would register it without a set, if there is no memory. */
+	ret = vfio_assign_device_set(&v->vdev, &v->vdev);
+	if (!ret)
+		ret = vfio_register_emulated_iommu_dev(&v->vdev);
 	if (ret) {
 		vfio_put_device(&v->vdev);
 		return ret;
