@@ -4,10 +4,11 @@
  *
  * Guest memory for drivers of vGPUs: what barter-vgpu pins, maps and answers, with a
  * mock guest; in vgpu_core/ with this program as the guest of a VFIO device without
- * hardware (vfio.c), and what it is charged to (charge.c).
+ * hardware (vfio.c, reach.c), and what it is charged to (charge.c).
  *
  * vgpu_core:misuse: calls of a driver that the kernel warns of.
  * vgpu_core:p2pmem: a device's memory that the kernel itself lends.
+ * vgpu_core:bounce, vgpu_core:dax: see reach.c.
  */
 #define _GNU_SOURCE
 #include <stdio.h>
@@ -460,12 +461,15 @@ int main(int argc, char **argv)
 
 	if (vt_segments(0xffffffff, 0xffffffff))
 		tap_bail("the devices");
-	if (argc > 1 && !strcmp(argv[1], "misuse")) {
-		CASE(misuse);
-		goto out;
-	}
-	if (argc > 1 && !strcmp(argv[1], "p2pmem")) {
-		CASE(p2pmem);
+	if (argc > 1) {
+		if (!strcmp(argv[1], "misuse"))
+			CASE(misuse);
+		if (!strcmp(argv[1], "p2pmem"))
+			CASE(p2pmem);
+		if (!strcmp(argv[1], "bounce"))
+			CASE(bounce);
+		if (!strcmp(argv[1], "dax"))
+			CASE(dax);
 		goto out;
 	}
 	CASE(sizes);

@@ -29,9 +29,11 @@ void new_mock(void);
 /* Nothing is pinned, and nothing was ever unpinned wrongly. */
 void mock_is_clean(const char *when);
 
-/* The cases of vfio.c and charge.c. */
+/* The cases of vfio.c, reach.c and charge.c. */
 void vfio_cases(void);
 void p2pmem(void);
+void bounce(void);
+void dax(void);
 void charge_cases(void);
 
 #endif
