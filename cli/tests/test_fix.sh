@@ -80,6 +80,23 @@ else
 fi
 ok "fix: rights are not given" [ "$(stat -c %a "$TREE/dev/barter")" != 666 ]
 
+# Whoever waits at a terminal is told for what, once a second is over.
+tree_begin "$work/fix-slow"
+tree_base
+rm -r "$TREE/sys/module/vfio_iommu_type1"
+sed -i '2s/^/sleep 3\n/' "$work/fix-bin/modprobe"
+if command -v script > /dev/null; then
+	PATH=$work/fix-bin:$PATH script -qec "'$barter' doctor --fix" /dev/null > "$work/out" < /dev/null 2> "$work/err"
+	ok "fix: a module that takes its time" asked vfio_iommu_type1
+	ok "fix: is waited for, and a terminal shows it" out_has "barter: vfio_iommu_type1: is being loaded, 2 s"
+else
+	skip "fix: is waited for, and a terminal shows it" "no script"
+fi
+mkdir -p "$TREE/sys/module" && rm -rf "$TREE/sys/module/vfio_iommu_type1" "$TREE/asked"
+ok "fix: elsewhere it is waited for" fix 0
+ok "fix: elsewhere nothing shows it" out_lacks "is being loaded"
+sed -i '2d' "$work/fix-bin/modprobe"
+
 tree_begin "$work/fix-fails"
 tree_base
 rm -r "$TREE/sys/module/vfio_iommu_type1"

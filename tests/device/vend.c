@@ -8,6 +8,8 @@
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <poll.h>
+#include <pty.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -563,6 +565,66 @@ static void commands(void)
 	ok(file_has("/tmp/broker/out", "6 offers"), "says what there is");
 }
 
+/* Until the terminal has shown @text, or 20 s are over. */
+static bool shown(int terminal, char *all, size_t size, const char *text)
+{
+	struct pollfd wait = { .fd = terminal, .events = POLLIN };
+	int64_t end = now_ms() + 20000;
+	size_t n = strlen(all);
+	ssize_t got;
+
+	while (!strstr(all, text) && now_ms() < end && n < size - 1) {
+		if (poll(&wait, 1, 100) != 1)
+			continue;
+		got = read(terminal, all + n, size - 1 - n);
+		if (got <= 0)
+			break;
+		n += (size_t)got;
+		all[n] = 0;
+	}
+	return strstr(all, text);
+}
+
+/* Whoever waits at a terminal is told for whom, and for how long. */
+static void take_back_at_a_terminal(void)
+{
+	char number[24], all[4096] = "", text[64];
+	int t, s, fd, id, terminal, status = -1;
+	int64_t lease;
+	pid_t pid;
+
+	need(begin(), "begin");
+	t = tester_open();
+	s = vend_connect();
+	lease = vend_borrow(s, "left", 0, &fd);
+	need(lease > 0, "left is lent");
+	id = tester_attach(t, fd, BARTER_TEST_F_STUCK);
+	need(id >= 0 && !tester_map(t, id, BARTER_TEST_BIDIRECTIONAL, NULL),
+	     "an importer maps it, which does not let go");
+	snprintf(number, sizeof(number), "%lld", (long long)lease);
+	pid = forkpty(&terminal, NULL, NULL, NULL);
+	if (!pid) {
+		execlp("barter", "barter", "vend", "--take-back", number, "--socket", BROKER_SOCKET,
+		       NULL);
+		_exit(127);
+	}
+	need(pid > 0, "vend --take-back at a terminal");
+	snprintf(text, sizeof(text), "lease %s: held up by %s", number, edu_bdf());
+	ok(shown(terminal, all, sizeof(all), text), "says who holds it up");
+	snprintf(text, sizeof(text), "barter: %s: is being taken back, 2 s", number);
+	ok(shown(terminal, all, sizeof(all), text), "and how long it takes");
+	is_errno(tester_letgo(t, id), 0, "let go");
+	snprintf(text, sizeof(text), "\033[K%s: taken back", number);
+	ok(shown(terminal, all, sizeof(all), text), "then it is back, and that line is gone");
+	is(waitpid(pid, &status, 0), pid, "it ends");
+	is(status, 0, "with success");
+	close(terminal);
+	close(fd);
+	close(s);
+	close(t);
+	ok(vend_leases(0, 20000), "all back");
+}
+
 int main(void)
 {
 	const char *both[2];
@@ -586,6 +648,7 @@ int main(void)
 	CASE(memory_attribute);
 	CASE(unbind_under_leases);
 	CASE(commands);
+	CASE(take_back_at_a_terminal);
 	CASE(policy_that_cannot_be_met);
 	return tap_done();
 }
