@@ -7,6 +7,7 @@
  */
 #include "kmod.h"
 
+#include <linux/delay.h>
 #include <linux/dma-buf.h>
 #include <linux/dma-mapping.h>
 #include <linux/dma-resv.h>
@@ -40,6 +41,7 @@ struct importer {
 	u64 old_mask;			/* 0: not changed */
 	u32 old_segment;		/* 0: not changed */
 	struct delayed_work slow;
+	ktime_t slow_until;
 
 	struct sg_table *sgt;
 	enum dma_data_direction dir;
@@ -79,7 +81,11 @@ static void importer_slow(struct work_struct *work)
 {
 	struct importer *imp = container_of(to_delayed_work(work),
 					    struct importer, slow);
+	s64 left = ktime_ms_delta(READ_ONCE(imp->slow_until), ktime_get());
 
+	/* Jiffies lag behind on a busy machine, and what waits for them ends early. */
+	if (left > 0)
+		msleep(left);
 	dma_resv_lock(imp->dmabuf->resv, NULL);
 	if (imp->owed)
 		importer_drop_map(imp, imp->attach);
@@ -97,10 +103,12 @@ static void importer_invalidate(struct dma_buf_attachment *attach)
 	WRITE_ONCE(imp->owed, true);
 	if (imp->flags & BARTER_TEST_F_STUCK && !imp->behaves)
 		return;
-	if (imp->flags & BARTER_TEST_F_SLOW)
+	if (imp->flags & BARTER_TEST_F_SLOW) {
+		WRITE_ONCE(imp->slow_until, ktime_add_ms(ktime_get(), imp->delay_ms));
 		schedule_delayed_work(&imp->slow, msecs_to_jiffies(imp->delay_ms));
-	else
+	} else {
 		importer_drop_map(imp, attach);
+	}
 }
 
 static const struct dma_buf_attach_ops importer_p2p_ops = {
