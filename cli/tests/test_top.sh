@@ -23,6 +23,7 @@ if [ "$(id -u)" != 0 ]; then
 	chmod 0 "$buffers"
 	ok "top: no permission" run 1 top -n 1
 	ok "top: no permission, said" err_has "run it as root"
+	chmod 600 "$buffers"
 else
 	skip "top: no permission" "root may open everything"
 fi
@@ -63,7 +64,7 @@ fi
 # Between two looks, faults and changes of state. The first has what was there before.
 : > "$work/out"
 "$barter" top -d 0.3 --json > "$work/out" 2> "$work/err" < /dev/null &
-until [ -s "$work/out" ]; do sleep 0.05; done
+ok "top: begins" until_true [ -s "$work/out" ]
 sed 's/pte 300/pte 450/; s/generation 2 /generation 5 /' "$buffers" > "$buffers.new"
 mv "$buffers.new" "$buffers"
 for ((tries = 600; tries; tries--)); do
@@ -85,7 +86,7 @@ rm "$buffers"
 	cp "$here/buffers.txt" "$buffers"
 	: > "$work/out"
 	"$barter" top -d 0.2 > "$work/out" 2> "$work/err" < /dev/null &
-	until [ -s "$work/out" ]; do sleep 0.05; done
+	ok "top: begins" until_true [ -s "$work/out" ]
 	rm "$buffers"
 	wait $!
 	status=$?

@@ -12,16 +12,6 @@ socket=$vend/socket policy=$vend/policy
 printf '# nothing\n' > "$policy"
 chmod 644 "$policy"
 
-# until COMMAND...: wait for it, ten seconds at most
-until_true() {
-	local i
-	for ((i = 0; i < 500; i++)); do
-		"$@" && return
-		sleep 0.02
-	done
-	return 1
-}
-
 # broker OPTION...: one that runs, what it says in $vend/log
 broker() {
 	"$barter" vend --policy "$policy" "$@" > "$vend/log" 2>&1 < /dev/null &
