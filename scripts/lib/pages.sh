@@ -111,3 +111,20 @@ pages_blocks() {
 # pages_commands DOCUMENT: the command lines of barter in it, as "LINE COMMAND", with
 # their prompt if they have one.
 pages_commands() { pages_blocks "$1" | grep -E '^[0-9]+ (# )?barter [a-z]'; }
+
+# pages_checklist DOCUMENT: the table "check, command, expected" of a Markdown file, as lines
+# "LINE CHECK COMMAND EXPECTED", by tabs; "the same" is the command of the row above.
+pages_checklist() {
+	awk '
+	/^\| check \| command \| expected \|$/ { on = 1; next }
+	on && !/^\|/ { exit }
+	!on || /^\|-/ { next }
+	{
+		split($0, cell, / \| /)
+		sub(/^\| /, "", cell[1])
+		if (cell[2] !~ /^the same/ && match(cell[2], /`[^`]*`/))
+			command = substr(cell[2], RSTART + 1, RLENGTH - 2)
+		sub(/ \|$/, "", cell[3])
+		print FNR "\t" cell[1] "\t" command "\t" cell[3]
+	}' "$1"
+}
