@@ -112,6 +112,30 @@ pages_blocks() {
 # their prompt if they have one.
 pages_commands() { pages_blocks "$1" | grep -E '^[0-9]+ (# )?barter [a-z]'; }
 
+# pages_spans DOCUMENT: what stands between backquotes in the text of a Markdown file, one on
+# each line.
+pages_spans() {
+	awk '
+	function tell(  n, i, part) {
+		n = split(text, part, "`")
+		for (i = 2; i < n; i += 2) print part[i]
+		text = ""
+	}
+	/^```/ { code = !code; tell(); next }
+	code { next }
+	/^ *$/ || /^\|/ { tell() }
+	{ text = text (text == "" ? "" : " ") $0 }
+	END { tell() }
+	' "$1"
+}
+
+# pages_says DOCUMENT COMMAND: does a Markdown file show that command line, as a line or in its
+# text? Says so if not.
+pages_says() {
+	{ pages_blocks "$1" | sed 's/^[0-9]* //; s/^# //; s/ *#.*//'; pages_spans "$1"; } | grep -qxF -- "$2" ||
+		{ echo "$1 does not show: $2"; return 1; }
+}
+
 # pages_checklist DOCUMENT: the table "check, command, expected" of a Markdown file, as lines
 # "LINE CHECK COMMAND EXPECTED", by tabs; "the same" is the command of the row above.
 pages_checklist() {
