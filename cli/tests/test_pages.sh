@@ -61,29 +61,6 @@ for document in $(cd "$root" && ls README.md CHANGELOG.md doc/*.md doc/man/man*/
 		ok "$document:$number" runs "${line#\# }"
 	done < <(pages_commands "$root/$document")
 done
-# documented.sh runs in a machine what has a prompt; these of README.md without one: all
-# that is not "make", which this is run by.
-without_prompt() {
-	local document
-
-	for document in README.md doc/man/man[147]/*; do
-		pages_blocks "$document" | sed -nE "s|^[0-9]+ ((/?[a-z./-]+/)?(barter\|echo\|cat\|cd\|modprobe\|insmod\|apt\|make\|build-modules) .*)|$document: \1|p"
-	done | sed 's/ *#.*//'
-}
-cat > "$work/known" <<'END'
-README.md: apt install ./build/deb/*.deb
-README.md: insmod build/modules/host/kernel/barter-vfio-pci.ko
-README.md: insmod build/modules/host/kernel/barter.ko
-README.md: make deb
-README.md: make demo
-README.md: make lib cli
-README.md: make vm
-README.md: modprobe barter-vfio-pci
-README.md: modprobe vfio-pci
-README.md: scripts/build-modules /lib/modules/$(uname -r)/build
-END
-(cd "$root" && without_prompt) | LC_ALL=C sort > "$work/bare"
-ok "command lines have a prompt, or are known to be run elsewhere" diff "$work/known" "$work/bare"
 ok "there are such lines" [ "$lines" -ge 40 ]
 while read -r line; do
 	ok "help: $line" runs "$line"
