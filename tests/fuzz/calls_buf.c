@@ -22,8 +22,6 @@
 #include "../device/lib/pci.h"
 #include "fuzz.h"
 
-#define RESULT(x)	({ long r_ = (x); r_ < 0 ? -errno : r_; })
-
 /* ---- the dma-buf ---- */
 
 static long c_sync(struct thread *t, const uint64_t *a)

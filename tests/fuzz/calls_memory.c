@@ -19,8 +19,6 @@
 #include "../device/lib/tap.h"
 #include "fuzz.h"
 
-#define RESULT(x)	({ long r_ = (x); r_ < 0 ? -errno : r_; })
-
 /* ---- user memory ---- */
 
 uint64_t size_of(uint64_t how, size_t exact)
@@ -348,10 +346,8 @@ static long c_killed(struct thread *t, const uint64_t *a)
  */
 static bool for_a_child(uint32_t nr)
 {
-	if (call_takes_device_lock(nr))
-		return false;
 	for (unsigned int i = 0; i < MAX_ARGS; i++)
-		if (call_type(nr)->arg[i] == A_TEST)
+		if (call_type(nr)->arg[i] == A_TEST || call_type(nr)->arg[i] == A_ALONE)
 			return false;
 	return true;
 }

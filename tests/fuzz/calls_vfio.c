@@ -20,8 +20,6 @@
 #include "../device/lib/pci.h"
 #include "fuzz.h"
 
-#define RESULT(x)	({ long r_ = (x); r_ < 0 ? -errno : r_; })
-
 static long c_open(struct thread *t, const uint64_t *a)
 {
 	(void)t;
@@ -491,13 +489,6 @@ static long c_rebind_edu(struct thread *t, const uint64_t *a)
 	return ret;
 }
 
-bool call_takes_device_lock(uint32_t nr)
-{
-	long (*fn)(struct thread *t, const uint64_t *a) = call_type(nr)->fn;
-
-	return fn == c_sysfs_reset || fn == c_rebind || fn == c_rebind_edu;
-}
-
 /*
  * An error of the link above a device: recovery resets what is below. In replayed
  * programs only: the kernel resumes devices under pci_bus_sem then, which
@@ -566,34 +557,30 @@ const struct call_type vfio_calls[] = {
 	{ "open", c_open, 20, { A_WHICH } },
 	{ "open_cdev", c_open_cdev, 3, { A_WHICH } },
 	{ "group", c_group, 6, { A_GROUP, A_SIZE, A_PTR, A_SMALL, A_CONTAINER } },
-	{ "export", c_export, 60, { A_DEV, A_SIZE, A_BAR, A_NR, A_SEED, A_OPEN,
-				    A_PTR, A_SMALL } },
-	{ "export_own", c_export_own, 30, { A_DEV, A_SIZE, A_BAR, A_NR, A_SEED,
-					    A_OPEN, A_PTR, A_SMALL } },
+	{ "export", c_export, 60, { A_DEV, A_SIZE, A_BAR, A_NR, A_SEED, A_OPEN, A_PTR, A_SMALL } },
+	{ "export_own",
+	  c_export_own,
+	  30,
+	  { A_DEV, A_SIZE, A_BAR, A_NR, A_SEED, A_OPEN, A_PTR, A_SMALL } },
 	{ "lend", c_lend, 40, { A_DEV, A_SLOT, A_SEED } },
 	{ "memattr", c_memattr, 20, { A_DEV, A_BUF, A_SIZE, A_SEED, A_PTR } },
-	{ "feature", c_feature, 10, { A_DEV, A_FEATURE, A_OP, A_SIZE, A_PTR,
-				      A_VALUE } },
+	{ "feature", c_feature, 10, { A_DEV, A_FEATURE, A_OP, A_SIZE, A_PTR, A_VALUE } },
 	{ "end", c_end, 6, { A_DEV, A_BUF, A_SIZE, A_PTR, A_SMALL } },
 	{ "low_power", c_low_power, 12, { A_DEV, A_SMALL, A_OTHER, A_PTR } },
 	{ "reset", c_reset, 4, { A_DEV } },
-	{ "hot_reset", c_hot_reset, 6, { A_DEV, A_SIZE, A_FLAGS, A_SMALL,
-					 A_GROUP, A_PTR } },
+	{ "hot_reset", c_hot_reset, 6, { A_DEV, A_SIZE, A_FLAGS, A_SMALL, A_GROUP, A_PTR } },
 	{ "hot_reset_well", c_hot_reset_well, 4, { A_DEV, A_GROUP } },
 	{ "dev_info", c_dev_info, 8, { A_DEV, A_SMALL, A_SIZE, A_BAR, A_PTR } },
-	{ "config_write", c_config_write, 14, { A_DEV, A_CONFIG, A_VALUE,
-						A_SMALL, A_PTR } },
+	{ "config_write", c_config_write, 14, { A_DEV, A_CONFIG, A_VALUE, A_SMALL, A_PTR } },
 	{ "command", c_command, 24, { A_DEV, A_SMALL, A_PTR } },
 	{ "power", c_power, 4, { A_DEV, A_SMALL } },
 	{ "region", c_region, 10, { A_DEV, A_BAR, A_OFFSET, A_SMALL, A_PTR } },
-	{ "sysfs_reset", c_sysfs_reset, 2, { A_WHICH } },
-	{ "rebind", c_rebind, 1, { A_WHICH, A_SMALL } },
-	{ "rebind_edu", c_rebind_edu, 1, { A_WHICH } },
+	{ "sysfs_reset", c_sysfs_reset, 2, { A_WHICH, A_ALONE } },
+	{ "rebind", c_rebind, 1, { A_WHICH, A_SMALL, A_ALONE } },
+	{ "rebind_edu", c_rebind_edu, 1, { A_WHICH, A_ALONE } },
 	{ "aer", c_aer, 0, { A_SMALL } },
-	{ "dma_map", c_dma_map, 4, { A_CONTAINER, A_SLOT, A_OFFSET, A_LENGTH,
-				     A_SIZE, A_PTR } },
-	{ "map_file", c_map_file, 3, { A_CONTAINER, A_BUF, A_OFFSET, A_LENGTH,
-				       A_SIZE, A_SMALL } },
+	{ "dma_map", c_dma_map, 4, { A_CONTAINER, A_SLOT, A_OFFSET, A_LENGTH, A_SIZE, A_PTR } },
+	{ "map_file", c_map_file, 3, { A_CONTAINER, A_BUF, A_OFFSET, A_LENGTH, A_SIZE, A_SMALL } },
 };
 
 const unsigned int nr_vfio_calls = sizeof(vfio_calls) / sizeof(*vfio_calls);

@@ -18,6 +18,7 @@
 #ifndef FUZZ_H
 #define FUZZ_H
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -30,12 +31,19 @@
 #define MAX_ARGS	8
 #define MAX_CALLS	12
 #define MAX_THREADS	16
-#define MAX_TYPES	80
+#define MAX_TYPES	128
 #define NR_DEVS		3
 #define MAX_MS		40	/* of what is made to wait */
 
 #define REGION(index)	((uint64_t)(index) << 40)
 #define CONFIG		REGION(VFIO_PCI_CONFIG_REGION_INDEX)
+
+/* Of a system call, as a call's result. */
+#define RESULT(x)                     \
+	({                            \
+		long r_ = (x);        \
+		r_ < 0 ? -errno : r_; \
+	})
 
 /* ---- random numbers ---- */
 
@@ -67,13 +75,45 @@ static inline bool rng_percent(struct rng *r, uint32_t percent)
 /* Kinds of arguments: how their numbers are made (prog.c). */
 enum arg_kind {
 	A_NONE,
-	A_DEV, A_GROUP, A_CONTAINER, A_BUF, A_BARTER, A_EDU, A_TEST, A_SYNC,
-	A_OTHER, A_ANYFD,	/* in the order of enum fd_kind */
-	A_PTR,			/* how user memory is wrong: place() */
-	A_SIZE,			/* how a structure's size is wrong: size_of() */
-	A_BAR, A_OFFSET, A_LENGTH, A_NR, A_SEED, A_VALUE, A_FLAGS, A_SMALL,
-	A_OPEN, A_FEATURE, A_OP, A_CONFIG, A_CMD, A_PROT, A_MAP, A_SLOT,
-	A_ADVICE, A_WHICH, A_BDF, A_MS,
+	A_DEV,
+	A_GROUP,
+	A_CONTAINER,
+	A_BUF,
+	A_BARTER,
+	A_EDU,
+	A_TEST,
+	A_SYNC,
+	A_OTHER,
+	A_ANYFD, /* in the order of enum fd_kind */
+	A_PTR,	 /* how user memory is wrong: place() */
+	A_SIZE,	 /* how a structure's size is wrong: size_of() */
+	A_BAR,
+	A_OFFSET,
+	A_LENGTH,
+	A_NR,
+	A_SEED,
+	A_VALUE,
+	A_FLAGS,
+	A_SMALL,
+	A_OPEN,
+	A_FEATURE,
+	A_OP,
+	A_CONFIG,
+	A_CMD,
+	A_PROT,
+	A_MAP,
+	A_SLOT,
+	A_ADVICE,
+	A_WHICH,
+	A_BDF,
+	A_MS,
+	/*
+	 * No argument, the last: a call that is not for a child that is killed. It waits
+	 * for a device_lock, which no signal ends: with copies of the device's files a
+	 * child would wait for an unbind that waits for it. Or what it has begun it has
+	 * to end.
+	 */
+	A_ALONE,
 	NR_ARG_KINDS
 };
 
@@ -100,7 +140,26 @@ struct call_type {
 extern const struct call_type vfio_calls[], buf_calls[], memory_calls[];
 extern const unsigned int nr_vfio_calls, nr_buf_calls, nr_memory_calls;
 
+#define NR_GROUPS 3
+
+/* The calls of one table, and which of them shows that the others can mean something. */
+struct call_group {
+	const char *name;
+	const struct call_type *calls;
+	const unsigned int *nr;
+	const char *main;
+	/* Sets it up: what it lacks here, NULL if nothing. NULL: is everywhere. */
+	const char *(*init)(void);
+};
+
+extern const struct call_group groups[NR_GROUPS];
+
+/* Before any program is made: what there is on this machine; the others are not drawn. */
 void prog_init(void);
+const struct call_group *call_group(uint32_t nr);
+bool group_there(const struct call_group *g);
+/* The n-th call of a program that has the main calls of all groups that are there succeed. */
+bool prog_warm_up(uint32_t n, struct call *c);
 const struct call_type *call_type(uint32_t nr);
 uint32_t nr_call_types(void);
 void prog_random(struct rng *r, struct prog *p);
@@ -123,7 +182,14 @@ const struct prog *corpus_get(uint32_t i);
 /* ---- the world ---- */
 
 enum fd_kind {
-	K_DEV, K_GROUP, K_CONTAINER, K_BUF, K_BARTER, K_EDU, K_TEST, K_SYNC,
+	K_DEV,
+	K_GROUP,
+	K_CONTAINER,
+	K_BUF,
+	K_BARTER,
+	K_EDU,
+	K_TEST,
+	K_SYNC,
 	K_OTHER,
 	NR_KINDS
 };
@@ -173,10 +239,17 @@ long dev_open_any(unsigned int which);
 long dev_open_cdev(unsigned int which);
 /* Take the device from its driver and give it back. */
 long dev_rebind(unsigned int which, bool unplug);
+/* The machine's device of that name; NULL if it has none. */
+const char *device_named(const char *name);
 
 /* ---- threads ---- */
 
 #define AREA_PAGES	8
+
+struct call_counts {
+	uint32_t done, failed;
+	uint64_t us;
+};
 
 struct kcov {
 	int fd;
@@ -199,10 +272,7 @@ struct thread {
 	unsigned int looks[2];	/* at that page while it was revoked, and dead */
 	unsigned int seen_revoked;	/* times that page was read though it is revoked */
 	uint64_t programs, calls;
-	struct {
-		uint32_t done, failed;
-		uint64_t us;
-	} of[MAX_TYPES];	/* by number of the call */
+	struct call_counts of[MAX_TYPES]; /* by number of the call */
 	const char *volatile doing;
 	volatile int64_t since;	/* ms */
 	bool done;
@@ -221,12 +291,6 @@ void keep_latest(struct thread *t);
 void drop_kept(struct thread *t);
 /* Read it: a buffer that is revoked all the while must not let it be read. */
 long look(struct thread *t);
-/*
- * Does it wait for a device_lock, which no signal ends? A child that did so with
- * copies of the device's files would wait for an unbind that waits for it.
- */
-bool call_takes_device_lock(uint32_t nr);
-
 /* ---- coverage ---- */
 
 /* Whether this kernel has KCOV. To be called before threads use it. */

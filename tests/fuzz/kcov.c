@@ -61,8 +61,7 @@ static void read_modules(void)
 			continue;
 		m->start = start;
 		m->end = start + size;
-		m->ours = !strncmp(m->name, "barter", 6) &&
-			  strcmp(m->name, "barter_test");
+		m->ours = !strncmp(m->name, "barter", 6) && strncmp(m->name, "barter_test", 11);
 		nr_modules++;
 	}
 	if (f)

@@ -36,6 +36,7 @@
 #include "fuzz.h"
 
 #define REPORT_MS	10000
+#define MANY		400	/* calls of a kind, of which one in twenty or more succeeds */
 #define STUCK_LIMIT_MS	45000	/* the kernel's own limit for a wait is 60 s */
 
 static uint64_t seed;
@@ -47,6 +48,7 @@ static struct prog *replay;
 static uint32_t nr_replay;
 
 static struct thread threads[MAX_THREADS];
+static struct call_counts warm[MAX_TYPES]; /* of the warm-up */
 static volatile bool stop;
 static int scale = 1;		/* this kernel is so many times slower */
 static pthread_barrier_t start;
@@ -162,6 +164,37 @@ static void run_one(struct thread *t, const struct call *c)
 		t->of[c->nr].done++;
 }
 
+/*
+ * Before anybody else runs, so that what has to succeed does: whether a group's calls find
+ * what they need is not up to chance.
+ */
+static void warm_up(struct thread *t)
+{
+	struct prog *p = &t->prog;
+	unsigned int fresh, ours;
+	bool more = true;
+	int64_t began;
+
+	for (uint32_t next = 0; more;) {
+		for (p->n = 0; more && p->n < MAX_CALLS; p->n += more)
+			more = prog_warm_up(next + p->n, &p->call[p->n]);
+		next += p->n;
+		if (with_log)
+			log_program(t);
+		began = now_us();
+		kcov_begin(&t->kcov);
+		for (uint32_t i = 0; i < p->n; i++) {
+			run_one(t, &p->call[i]);
+			if (t->of[p->call[i].nr].failed)
+				diag("warm-up: %s fails", call_type(p->call[i].nr)->name);
+		}
+		fresh = kcov_end(&t->kcov, &ours);
+		if (fresh && with_feedback)
+			corpus_add(p, ours, now_us() - began);
+	}
+	memcpy(warm, t->of, sizeof(warm));
+}
+
 static void *run_thread(void *arg)
 {
 	struct thread *t = arg;
@@ -172,6 +205,8 @@ static void *run_thread(void *arg)
 	make_area(t);
 	if (with_kcov)
 		kcov_thread(&t->kcov);
+	if (!t->id && !replay)
+		warm_up(t);
 	pthread_barrier_wait(&start);
 	while (!stop && !(replay && !seconds && t->programs >= nr_replay)) {
 		choose(t, &t->prog);
@@ -268,22 +303,28 @@ static bool someone_is_stuck(void)
 	return any;
 }
 
-/* How often each call was made, and what it came to. */
+/* How often a call was made, and what it came to, by all threads. */
+static struct call_counts counts_of(uint32_t nr)
+{
+	struct call_counts sum = { 0 };
+
+	for (unsigned int i = 0; i < nr_threads; i++) {
+		sum.done += threads[i].of[nr].done;
+		sum.failed += threads[i].of[nr].failed;
+		sum.us += threads[i].of[nr].us;
+	}
+	return sum;
+}
+
 static void write_calls(FILE *f)
 {
 	fprintf(f, "%-16s %10s %10s %10s\n", "call", "succeeded", "failed",
 		"us each");
 	for (uint32_t i = 0; i < nr_call_types(); i++) {
-		uint64_t done = 0, failed = 0, us = 0;
+		struct call_counts c = counts_of(i);
 
-		for (unsigned int k = 0; k < nr_threads; k++) {
-			done += threads[k].of[i].done;
-			failed += threads[k].of[i].failed;
-			us += threads[k].of[i].us;
-		}
-		fprintf(f, "%-16s %10llu %10llu %10llu\n", call_type(i)->name,
-			(unsigned long long)done, (unsigned long long)failed,
-			(unsigned long long)(us / (done + failed ?: 1)));
+		fprintf(f, "%-16s %10u %10u %10llu\n", call_type(i)->name, c.done, c.failed,
+			(unsigned long long)(c.us / (c.done + c.failed ?: 1)));
 	}
 }
 
@@ -336,6 +377,37 @@ static void coverage_of(const char *module, uint32_t at_least)
 	ok(places >= at_least, "reaches %s: %u places", module, places);
 }
 
+/*
+ * Has a group's main call succeeded before anybody was in its way? And at random, if it was
+ * made so often that chance cannot be why not.
+ */
+static void check_group(const struct call_group *g)
+{
+	struct call_counts all = { 0 }, main = { 0 }, first = { 0 };
+
+	for (uint32_t i = 0; i < nr_call_types(); i++) {
+		struct call_counts c = counts_of(i);
+
+		if (call_group(i) != g)
+			continue;
+		all.done += c.done;
+		all.failed += c.failed;
+		if (strcmp(call_type(i)->name, g->main))
+			continue;
+		main = c;
+		first = warm[i];
+	}
+	if (!group_there(g))
+		return;
+	diag("%-8s %6u calls, %6u of them without an error; %s %u of %u", g->name,
+	     all.done + all.failed, all.done, g->main, main.done, main.done + main.failed);
+	if (replay)
+		return;
+	ok(first.done, "%s: %s succeeds where nobody is in its way", g->name, g->main);
+	if (main.done + main.failed - first.done - first.failed >= MANY)
+		ok(main.done > first.done, "%s: %s does at random", g->name, g->main);
+}
+
 static void any_calls_at_once(void)
 {
 	int64_t began = now_ms(), next = began + REPORT_MS;
@@ -377,6 +449,8 @@ static void any_calls_at_once(void)
 		looks[0] += threads[i].looks[0];
 		looks[1] += threads[i].looks[1];
 	}
+	for (unsigned int i = 0; i < NR_GROUPS; i++)
+		check_group(&groups[i]);
 	is(seen_revoked, 0, "what is revoked cannot be read");
 	diag("tried: %u times while revoked, %u times when dead", looks[0],
 	     looks[1]);
@@ -421,6 +495,20 @@ static void who_sees_what(volatile uint8_t *p, long at)
 	     wrong[1]);
 }
 
+/* What has succeeded before does so again. */
+static void warm_up_again(void)
+{
+	struct call c;
+
+	for (uint32_t i = 0; prog_warm_up(i, &c); i++) {
+		const struct call_group *g = call_group(c.nr);
+		long ret = run_call(&threads[0], &c);
+
+		if (!strcmp(call_type(c.nr)->name, g->main))
+			ok(ret >= 0, "%s: %s succeeds: %ld", g->name, g->main, ret);
+	}
+}
+
 /* The device and its driver are as they were, and nothing is left behind. */
 static void all_is_well_afterwards(void)
 {
@@ -430,6 +518,8 @@ static void all_is_well_afterwards(void)
 	long wrong;
 	bool none;
 
+	world_empty();
+	warm_up_again();
 	world_empty();
 	for (unsigned int i = 0; i < nr_devs; i++) {
 		WAIT_FOR(none, !buf_count(devs[i].bdf), 10000);
@@ -537,7 +627,6 @@ int main(int argc, char **argv)
 {
 	if (getenv("BARTER_TIME_SCALE"))
 		scale = atoi(getenv("BARTER_TIME_SCALE"));
-	prog_init();
 	options(argc, argv);
 	signal(SIGPIPE, SIG_IGN);
 	with_kcov = kcov_init();

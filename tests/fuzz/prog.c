@@ -21,27 +21,71 @@
 
 /* ---- the calls ---- */
 
+const struct call_group groups[NR_GROUPS] = {
+	{ "vfio", vfio_calls, &nr_vfio_calls, "lend", NULL },
+	{ "buffers", buf_calls, &nr_buf_calls, "import", NULL },
+	{ "memory", memory_calls, &nr_memory_calls, "map_buf", NULL },
+};
+
+static bool there[NR_GROUPS];
 static uint32_t total_weight;
+
+bool group_there(const struct call_group *g)
+{
+	return there[g - groups];
+}
 
 uint32_t nr_call_types(void)
 {
-	return nr_vfio_calls + nr_buf_calls + nr_memory_calls;
+	uint32_t sum = 0;
+
+	for (unsigned int i = 0; i < NR_GROUPS; i++)
+		sum += *groups[i].nr;
+	return sum;
+}
+
+/* @nr becomes its number in there. */
+static const struct call_group *find_group(uint32_t *nr)
+{
+	const struct call_group *g = groups;
+
+	for (; *nr >= *g->nr; g++)
+		*nr -= *g->nr;
+	return g;
+}
+
+const struct call_group *call_group(uint32_t nr)
+{
+	return find_group(&nr);
 }
 
 const struct call_type *call_type(uint32_t nr)
 {
-	if (nr < nr_vfio_calls)
-		return &vfio_calls[nr];
-	nr -= nr_vfio_calls;
-	if (nr < nr_buf_calls)
-		return &buf_calls[nr];
-	return &memory_calls[nr - nr_buf_calls];
+	const struct call_group *g = find_group(&nr);
+
+	return &g->calls[nr];
+}
+
+static uint32_t weight_of(uint32_t nr)
+{
+	const struct call_group *g = find_group(&nr);
+
+	return group_there(g) ? g->calls[nr].weight : 0;
 }
 
 void prog_init(void)
 {
+	if (nr_call_types() > MAX_TYPES)
+		tap_bail("MAX_TYPES");
+	for (unsigned int i = 0; i < NR_GROUPS; i++) {
+		const char *lacks = groups[i].init ? groups[i].init() : NULL;
+
+		there[i] = !lacks;
+		if (lacks)
+			skip(lacks, "calls of %s", groups[i].name);
+	}
 	for (uint32_t i = 0; i < nr_call_types(); i++)
-		total_weight += call_type(i)->weight;
+		total_weight += weight_of(i);
 }
 
 /* ---- arguments ---- */
@@ -220,8 +264,8 @@ static void make_call(struct rng *r, struct call *c)
 {
 	uint32_t left = rng_below(r, total_weight);
 
-	for (c->nr = 0; left >= call_type(c->nr)->weight; c->nr++)
-		left -= call_type(c->nr)->weight;
+	for (c->nr = 0; left >= weight_of(c->nr); c->nr++)
+		left -= weight_of(c->nr);
 	make_args(r, c);
 }
 
@@ -283,7 +327,11 @@ static uint32_t make_row(struct rng *r, struct call *c, uint32_t room)
 	uint32_t i;
 
 	for (i = 0; i < IN_A_ROW && i < room && names[i]; i++) {
-		c[i].nr = number_of(names[i]);
+		uint32_t nr = number_of(names[i]);
+
+		if (!group_there(call_group(nr)))
+			break;
+		c[i].nr = nr;
 		make_args(r, &c[i]);
 		make_latest(r, &c[i]);
 	}
@@ -302,6 +350,35 @@ void prog_random(struct rng *r, struct prog *p)
 		if (p->n < end)
 			p->n = end;
 	}
+}
+
+/* Like that, but all as it should be. */
+bool prog_warm_up(uint32_t n, struct call *c)
+{
+#define LAST(kind) ((kind) | LATEST << 8)
+	static const struct {
+		const char *name;
+		uint64_t arg[MAX_ARGS];
+	} list[] = {
+		{ "open", { 0 } },
+		{ "command", { LAST(K_DEV), 2, 0 } },
+		{ "lend", { LAST(K_DEV), 0, 8 } },
+		{ "map_buf", { LAST(K_BUF), 0, 0, 0, 3, MAP_SHARED, 1 } },
+		{ "import", { LAST(K_BUF), 0, 0 } },
+		{ "edu_use", { LAST(K_BUF), 2 } },
+		{ "edu_status", { LAST(K_EDU), 0, 0, 0 } },
+		{ "edu_use", { LAST(K_BUF), 3 } },
+	};
+
+	for (uint32_t i = 0; i < sizeof(list) / sizeof(*list); i++) {
+		c->nr = number_of(list[i].name);
+		if (!group_there(call_group(c->nr)) || n--)
+			continue;
+		memcpy(c->arg, list[i].arg, sizeof(c->arg));
+		return true;
+	}
+	return false;
+#undef LAST
 }
 
 /* ---- changes ---- */

@@ -32,6 +32,7 @@
 #define ARENA		((uint8_t *)0x100000000000ul)
 #define MAX_FD		1024
 #define STUCK_MS	500	/* how long an importer may hold on to memory */
+#define DRAIN_MS	5000
 
 struct device devs[NR_DEVS];
 unsigned int nr_devs;
@@ -43,8 +44,8 @@ static uint32_t next_fd[NR_KINDS];
 /* Where this thread has put the last fd of a kind, and mapped last. */
 static __thread uint32_t latest[NR_KINDS];
 static __thread unsigned int latest_slot;
-/* A device is being taken from its driver, which waits for all to let go. */
-static volatile bool draining;
+/* A device is being taken from its driver, which waits for all to let go: since when (ms). */
+static volatile int64_t draining;
 static pthread_mutex_t rebind_lock = PTHREAD_MUTEX_INITIALIZER;
 
 /* ---- fds ---- */
@@ -267,13 +268,18 @@ void world_awake(uint64_t which)
 	pwrite(fd, &command, sizeof(command), (off_t)(CONFIG + PCI_COMMAND));
 }
 
+/*
+ * If it takes long, one of ours may have become another's: a dup of a number that was
+ * closed and opened again is where the first one belongs.
+ */
 static void drain(void)
 {
-	for (unsigned int i = 0; i < NR_FDS; i++) {
-		take_out(K_DEV, i);
-		take_out(K_GROUP, i);
-		take_out(K_CONTAINER, i);
-	}
+	bool all = now_ms() - draining > DRAIN_MS;
+
+	for (unsigned int kind = 0; kind < K_OTHER; kind++)
+		for (unsigned int i = 0; i < NR_FDS; i++)
+			if (all ? kind != K_TEST : keeps_device(kind))
+				take_out(kind, i);
 	reserve(0, DEV_SLOTS);
 }
 
@@ -293,7 +299,7 @@ long dev_rebind(unsigned int which, bool unplug)
 
 	if (pthread_mutex_trylock(&rebind_lock))
 		return -EBUSY;
-	draining = true;
+	draining = now_ms();
 	drain();
 	/* Only ivshmem: the rescan would find the NVMe's own driver. */
 	if (unplug && which % nr_devs < 2) {
@@ -304,12 +310,19 @@ long dev_rebind(unsigned int which, bool unplug)
 				d->bdf);
 	}
 	give_to_lender(d);
-	draining = false;
+	draining = 0;
 	pthread_mutex_unlock(&rebind_lock);
 	return ret;
 }
 
 /* ---- all of it ---- */
+
+const char *device_named(const char *name)
+{
+	const char *bdf = getenv(name);
+
+	return bdf && *bdf ? bdf : NULL;
+}
 
 static void add_device(const char *bdf)
 {
@@ -354,12 +367,13 @@ void world_init(void)
 		 MAP_FIXED_NOREPLACE, -1, 0) != ARENA)
 		tap_bail("room for mappings: %s", strerror(errno));
 	reserve(0, NR_SLOTS);
-	add_device(getenv("VM_VRAM0"));
-	add_device(getenv("VM_VRAM1"));
-	add_device(getenv("VM_NVME"));
+	add_device(device_named("VM_VRAM0"));
+	add_device(device_named("VM_VRAM1"));
+	add_device(device_named("VM_NVME"));
 	if (!nr_devs)
 		tap_bail("no device: VM_VRAM0 is not set");
-	edu_name = getenv("VM_EDU");
+	edu_name = device_named("VM_EDU");
+	prog_init();
 	if (pthread_create(&thread, NULL, let_go, NULL))
 		tap_bail("pthread_create");
 
