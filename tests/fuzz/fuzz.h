@@ -83,6 +83,7 @@ enum arg_kind {
 	A_EDU,
 	A_TEST,
 	A_SYNC,
+	A_PF,
 	A_OTHER,
 	A_ANYFD, /* in the order of enum fd_kind */
 	A_PTR,	 /* how user memory is wrong: place() */
@@ -107,6 +108,7 @@ enum arg_kind {
 	A_WHICH,
 	A_BDF,
 	A_MS,
+	A_SIDE,
 	/*
 	 * No argument, the last: a call that is not for a child that is killed. It waits
 	 * for a device_lock, which no signal ends: with copies of the device's files a
@@ -137,10 +139,10 @@ struct call_type {
 };
 
 /* One table for each file of calls; a call's number counts through all. */
-extern const struct call_type vfio_calls[], buf_calls[], memory_calls[];
-extern const unsigned int nr_vfio_calls, nr_buf_calls, nr_memory_calls;
+extern const struct call_type vfio_calls[], buf_calls[], memory_calls[], pf_calls[];
+extern const unsigned int nr_vfio_calls, nr_buf_calls, nr_memory_calls, nr_pf_calls;
 
-#define NR_GROUPS 3
+#define NR_GROUPS 4
 
 /* The calls of one table, and which of them shows that the others can mean something. */
 struct call_group {
@@ -190,6 +192,7 @@ enum fd_kind {
 	K_EDU,
 	K_TEST,
 	K_SYNC,
+	K_PF, /* of the sample PF */
 	K_OTHER,
 	NR_KINDS
 };
@@ -241,6 +244,10 @@ long dev_open_cdev(unsigned int which);
 long dev_rebind(unsigned int which, bool unplug);
 /* The machine's device of that name; NULL if it has none. */
 const char *device_named(const char *name);
+/* What no fd keeps: the picture, importers that are attached, vEDUs. */
+void picture_end(void);
+/* Group init: see struct call_group. */
+const char *pf_init(void);
 
 /* ---- threads ---- */
 

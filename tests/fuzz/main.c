@@ -369,6 +369,14 @@ static bool all_done(void)
 	return true;
 }
 
+static bool is_there(const char *group)
+{
+	for (unsigned int i = 0; i < NR_GROUPS; i++)
+		if (!strcmp(groups[i].name, group))
+			return group_there(&groups[i]);
+	return false;
+}
+
 /* Far less than what a minute comes to; more than what loading the module does. */
 static void coverage_of(const char *module, uint32_t at_least)
 {
@@ -465,6 +473,8 @@ static void any_calls_at_once(void)
 	coverage_of("barter", 250);
 	coverage_of("barter_vfio_pci", 80);
 	coverage_of("barter_dma", 50);
+	if (is_there("pf"))
+		coverage_of("barter_pf", 50);
 }
 
 /* Is it the memory that is wrong at @at, or a mapping? And how much of it? */
@@ -521,6 +531,7 @@ static void all_is_well_afterwards(void)
 	world_empty();
 	warm_up_again();
 	world_empty();
+	picture_end();
 	for (unsigned int i = 0; i < nr_devs; i++) {
 		WAIT_FOR(none, !buf_count(devs[i].bdf), 10000);
 		ok(none, "no buffer of device %u is left", i);

@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 
 #include <linux/barter-dma.h>
+#include <linux/barter-pf.h>
 #include <linux/barter.h>
 
 #include "../device/kmod/barter-test.h"
@@ -25,6 +26,7 @@ const struct call_group groups[NR_GROUPS] = {
 	{ "vfio", vfio_calls, &nr_vfio_calls, "lend", NULL },
 	{ "buffers", buf_calls, &nr_buf_calls, "import", NULL },
 	{ "memory", memory_calls, &nr_memory_calls, "map_buf", NULL },
+	{ "pf", pf_calls, &nr_pf_calls, "pf_show", pf_init },
 };
 
 static bool there[NR_GROUPS];
@@ -143,6 +145,30 @@ static const uint64_t commands[] = {
 	BARTER_DMA_IOC_COPY, BARTER_DMA_IOC_STATUS, _IO(BARTER_DMA_IOC_TYPE, 3),
 };
 
+static const uint64_t pf_commands[] = {
+	BARTER_PF_IOC_SET,    BARTER_PF_IOC_CLEAR,	  BARTER_PF_IOC_FRAME,
+	BARTER_PF_IOC_STATUS, _IO(BARTER_PF_IOC_TYPE, 4),
+};
+
+/* Of a picture: mostly small, as all of it has to be in the buffer. */
+static const uint64_t sides[] = {
+	0,
+	1,
+	2,
+	3,
+	16,
+	63,
+	64,
+	255,
+	1024,
+	BARTER_PF_MAX_SIDE - 1,
+	BARTER_PF_MAX_SIDE,
+	BARTER_PF_MAX_SIDE + 1,
+	1u << 16,
+	1u << 31,
+	~0u,
+};
+
 static const uint64_t advice[] = {
 	MADV_NORMAL, MADV_RANDOM, MADV_SEQUENTIAL, MADV_WILLNEED, MADV_DONTNEED,
 	MADV_FREE, MADV_REMOVE, MADV_DONTFORK, MADV_DOFORK, MADV_MERGEABLE,
@@ -231,7 +257,9 @@ static uint64_t make_arg(struct rng *r, unsigned int kind)
 	case A_CONFIG:
 		return rng_percent(r, 85) ? PICK(r, config) : rng_below(r, 4200);
 	case A_CMD:
-		return rng_percent(r, 95) ? PICK(r, commands) : rng_next(r);
+		return rng_percent(r, 10) ? PICK(r, pf_commands) :
+		       rng_percent(r, 95) ? PICK(r, commands) :
+					    rng_next(r);
 	case A_PROT:
 		return rng_percent(r, 70) ? 3 : rng_below(r, 8);
 	case A_MAP:
@@ -247,6 +275,8 @@ static uint64_t make_arg(struct rng *r, unsigned int kind)
 		return rng_percent(r, 80) ? rng_below(r, 8) : rng_next(r);
 	case A_MS:
 		return rng_below(r, MAX_MS);
+	case A_SIDE:
+		return rng_percent(r, 80) ? 1 + rng_below(r, 64) : PICK(r, sides);
 	}
 	return 0;
 }
@@ -304,6 +334,11 @@ static const char *const in_a_row[][IN_A_ROW] = {
 	{ "lend", "memattr", "map_buf", "touch", "reset" },
 	{ "map_bar", "touch", "command", "touch", "unmap" },
 	{ "map_bar", "touch", "low_power", "touch", "map_bar" },
+	{ "lend", "pf_show", "command", "pf_frame_well", "pf_status" },
+	{ "lend", "pf_show", "end", "pf_frame_well", "pf_clear" },
+	{ "lend", "pf_show", "reset", "pf_frame_well", "close_buf" },
+	{ "lend", "slice_well", "pf_show", "pf_reset", "pf_frame_well" },
+	{ "lend", "pf_show", "pf_rebind", "pf_frame_well", "pf_open" },
 };
 
 /* What belongs together mostly speaks of the same buffer, device and mapping. */
@@ -368,6 +403,9 @@ bool prog_warm_up(uint32_t n, struct call *c)
 		{ "edu_use", { LAST(K_BUF), 2 } },
 		{ "edu_status", { LAST(K_EDU), 0, 0, 0 } },
 		{ "edu_use", { LAST(K_BUF), 3 } },
+		{ "pf_open", { 0 } },
+		{ "pf_show", { LAST(K_PF), LAST(K_BUF), 0, 5 } },
+		{ "pf_frame_well", { LAST(K_PF), 0 } },
 	};
 
 	for (uint32_t i = 0; i < sizeof(list) / sizeof(*list); i++) {
