@@ -84,6 +84,8 @@ enum arg_kind {
 	A_TEST,
 	A_SYNC,
 	A_PF,
+	A_VEDU,
+	A_SPACE,
 	A_OTHER,
 	A_ANYFD, /* in the order of enum fd_kind */
 	A_PTR,	 /* how user memory is wrong: place() */
@@ -109,6 +111,8 @@ enum arg_kind {
 	A_BDF,
 	A_MS,
 	A_SIDE,
+	A_IOVA,
+	A_REGISTER,
 	/*
 	 * No argument, the last: a call that is not for a child that is killed. It waits
 	 * for a device_lock, which no signal ends: with copies of the device's files a
@@ -139,10 +143,12 @@ struct call_type {
 };
 
 /* One table for each file of calls; a call's number counts through all. */
-extern const struct call_type vfio_calls[], buf_calls[], memory_calls[], pf_calls[];
-extern const unsigned int nr_vfio_calls, nr_buf_calls, nr_memory_calls, nr_pf_calls;
+extern const struct call_type vfio_calls[], buf_calls[], memory_calls[], pf_calls[], guest_calls[],
+	vedu_calls[];
+extern const unsigned int nr_vfio_calls, nr_buf_calls, nr_memory_calls, nr_pf_calls, nr_guest_calls,
+	nr_vedu_calls;
 
-#define NR_GROUPS 4
+#define NR_GROUPS 6
 
 /* The calls of one table, and which of them shows that the others can mean something. */
 struct call_group {
@@ -193,6 +199,8 @@ enum fd_kind {
 	K_TEST,
 	K_SYNC,
 	K_PF, /* of the sample PF */
+	K_VEDU,
+	K_SPACE, /* of vEDUs; containers and iommufds of theirs */
 	K_OTHER,
 	NR_KINDS
 };
@@ -242,12 +250,26 @@ long dev_open_any(unsigned int which);
 long dev_open_cdev(unsigned int which);
 /* Take the device from its driver and give it back. */
 long dev_rebind(unsigned int which, bool unplug);
+/* @fn waits until nobody has a vEDU open: so nobody has meanwhile. -EBUSY: another does. */
+long vedu_drained(long (*fn)(uint64_t arg), uint64_t arg);
+bool is_draining(void);
 /* The machine's device of that name; NULL if it has none. */
 const char *device_named(const char *name);
 /* What no fd keeps: the picture, importers that are attached, vEDUs. */
 void picture_end(void);
+void vedu_end(void);
 /* Group init: see struct call_group. */
 const char *pf_init(void);
+const char *guest_init(void);
+const char *vedu_init(void);
+/* What every guest of a vEDU has, and where. */
+#define GUEST_IOVA   MIB
+#define GUEST_MEMORY (2 * MIB)
+#define PATIENT	     30000 /* ms: where a command has to come to its end */
+/* Memory and bus mastering on, the ring runs. */
+long vedu_start(int fd);
+/* Make one, if it is not there, and open it, if nobody has. */
+void vedu_open_any(unsigned int which);
 
 /* ---- threads ---- */
 

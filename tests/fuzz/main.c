@@ -33,6 +33,7 @@
 #include "../device/lib/edu.h"
 #include "../device/lib/fixture.h"
 #include "../device/lib/host.h"
+#include "../device/lib/vedu.h"
 #include "fuzz.h"
 
 #define REPORT_MS	10000
@@ -50,6 +51,7 @@ static uint32_t nr_replay;
 static struct thread threads[MAX_THREADS];
 static struct call_counts warm[MAX_TYPES]; /* of the warm-up */
 static volatile bool stop;
+static long pinned;		/* pages, before */
 static int scale = 1;		/* this kernel is so many times slower */
 static pthread_barrier_t start;
 
@@ -216,6 +218,8 @@ static void *run_thread(void *arg)
 			dev_open_any((unsigned int)t->programs);
 		if (fd_none(K_BARTER))
 			fd_put(K_BARTER, open("/dev/barter", O_RDWR | O_CLOEXEC));
+		if (fd_none(K_VEDU) || rng_percent(&t->rng, 5))
+			vedu_open_any((unsigned int)t->programs);
 		began = now_us();
 		if (!replay && rng_percent(&t->rng, 40)) {
 			t->since = began / 1000;
@@ -475,6 +479,10 @@ static void any_calls_at_once(void)
 	coverage_of("barter_dma", 50);
 	if (is_there("pf"))
 		coverage_of("barter_pf", 50);
+	if (!is_there("vedu"))
+		return;
+	coverage_of("barter_vedu", 100);
+	coverage_of("barter_vgpu", 20);
 }
 
 /* Is it the memory that is wrong at @at, or a mapping? And how much of it? */
@@ -532,10 +540,13 @@ static void all_is_well_afterwards(void)
 	warm_up_again();
 	world_empty();
 	picture_end();
+	vedu_end();
 	for (unsigned int i = 0; i < nr_devs; i++) {
 		WAIT_FOR(none, !buf_count(devs[i].bdf), 10000);
 		ok(none, "no buffer of device %u is left", i);
 	}
+	WAIT_FOR(none, pages_pinned() <= pinned, 10000);
+	ok(none, "no page of a guest is left pinned: %ld, %ld before", pages_pinned(), pinned);
 	sysfs_write("", "/sys/module/barter/parameters/allow_host_bridges");
 	fixture_open();
 	is_errno(dev_reset(&mem), 0, "reset");
@@ -647,6 +658,7 @@ int main(int argc, char **argv)
 	if (with_log)
 		log_open_kmsg();
 	world_init();
+	pinned = pages_pinned();
 	CASE_LIMIT(any_calls_at_once, (unsigned int)seconds + 180);
 	CASE(all_is_well_afterwards);
 	return tap_done();

@@ -14,6 +14,7 @@
 
 #include <linux/barter-dma.h>
 #include <linux/barter-pf.h>
+#include <linux/barter-vedu.h>
 #include <linux/barter.h>
 
 #include "../device/kmod/barter-test.h"
@@ -27,6 +28,8 @@ const struct call_group groups[NR_GROUPS] = {
 	{ "buffers", buf_calls, &nr_buf_calls, "import", NULL },
 	{ "memory", memory_calls, &nr_memory_calls, "map_buf", NULL },
 	{ "pf", pf_calls, &nr_pf_calls, "pf_show", pf_init },
+	{ "guests", guest_calls, &nr_guest_calls, "vedu_open", guest_init },
+	{ "vedu", vedu_calls, &nr_vedu_calls, "vedu_run", vedu_init },
 };
 
 static bool there[NR_GROUPS];
@@ -169,6 +172,35 @@ static const uint64_t sides[] = {
 	~0u,
 };
 
+/* Of a vEDU's BAR 0, and the neighbourhood. */
+static const uint64_t registers[] = {
+	BARTER_VEDU_ID,
+	BARTER_VEDU_SLOTS,
+	BARTER_VEDU_CONTROL,
+	BARTER_VEDU_CONTROL,
+	BARTER_VEDU_STATUS,
+	BARTER_VEDU_HEAD,
+	BARTER_VEDU_TAIL,
+	BARTER_VEDU_TAIL,
+	BARTER_VEDU_TAIL,
+	BARTER_VEDU_INTERRUPT,
+	BARTER_VEDU_HALT,
+	BARTER_VEDU_COMPLETED,
+	BARTER_VEDU_FAILED,
+	BARTER_VEDU_TRANSFERS,
+	BARTER_VEDU_TAIL - 4,
+	BARTER_VEDU_TAIL + 2,
+	0x38,
+	0x3c,
+	0xffc,
+	0xfff,
+	BARTER_VEDU_RING,
+	BARTER_VEDU_RING + 4,
+	BARTER_VEDU_RING + 48,
+	BARTER_VEDU_BAR0_LENGTH - 4,
+	BARTER_VEDU_BAR0_LENGTH,
+};
+
 static const uint64_t advice[] = {
 	MADV_NORMAL, MADV_RANDOM, MADV_SEQUENTIAL, MADV_WILLNEED, MADV_DONTNEED,
 	MADV_FREE, MADV_REMOVE, MADV_DONTFORK, MADV_DOFORK, MADV_MERGEABLE,
@@ -216,6 +248,18 @@ static uint64_t make_length(struct rng *r)
 	if (how < 95)
 		return PICK(r, edges);
 	return rng_next(r) >> rng_below(r, 64);
+}
+
+/* Mostly where a vEDU's guest has memory. */
+static uint64_t make_iova(struct rng *r)
+{
+	uint32_t how = rng_below(r, 100);
+
+	if (how < 60)
+		return GUEST_IOVA + rng_below(r, GUEST_MEMORY / PAGE) * PAGE;
+	if (how < 80)
+		return GUEST_IOVA + rng_below(r, GUEST_MEMORY);
+	return how < 90 ? make_offset(r) : PICK(r, edges);
 }
 
 static uint64_t make_arg(struct rng *r, unsigned int kind)
@@ -277,6 +321,11 @@ static uint64_t make_arg(struct rng *r, unsigned int kind)
 		return rng_below(r, MAX_MS);
 	case A_SIDE:
 		return rng_percent(r, 80) ? 1 + rng_below(r, 64) : PICK(r, sides);
+	case A_IOVA:
+		return make_iova(r);
+	case A_REGISTER:
+		return rng_percent(r, 85) ? PICK(r, registers) :
+					    rng_below(r, 2 * BARTER_VEDU_BAR0_LENGTH);
 	}
 	return 0;
 }
@@ -339,6 +388,16 @@ static const char *const in_a_row[][IN_A_ROW] = {
 	{ "lend", "pf_show", "reset", "pf_frame_well", "close_buf" },
 	{ "lend", "slice_well", "pf_show", "pf_reset", "pf_frame_well" },
 	{ "lend", "pf_show", "pf_rebind", "pf_frame_well", "pf_open" },
+	{ "vedu_open", "vedu_run", "vedu_unmap", "vedu_run", "vedu_reset" },
+	{ "vedu_open", "vedu_run", "vedu_ram", "vedu_unmap", "vedu_map" },
+	{ "vedu_open_cdev", "vedu_run", "vedu_unmap", "vedu_map", "vedu_run" },
+	{ "vedu_open", "vedu_master", "vedu_run", "vedu_master", "vedu_run" },
+	{ "vedu_open", "vedu_irq_well", "vedu_run", "vedu_irqs", "vedu_reset" },
+	{ "vedu_open", "vedu_run", "vedu_close", "vedu_remove", "vedu_create" },
+	{ "vedu_lend", "keep", "vedu_master", "look", "touch" },
+	{ "vedu_lend", "import", "vedu_reset", "test_map", "close_buf" },
+	{ "vedu_lend", "keep", "vedu_close", "look", "vedu_remove" },
+	{ "vedu_map_bar", "touch", "vedu_master", "touch", "unmap" },
 };
 
 /* What belongs together mostly speaks of the same buffer, device and mapping. */
@@ -406,6 +465,12 @@ bool prog_warm_up(uint32_t n, struct call *c)
 		{ "pf_open", { 0 } },
 		{ "pf_show", { LAST(K_PF), LAST(K_BUF), 0, 5 } },
 		{ "pf_frame_well", { LAST(K_PF), 0 } },
+		{ "vedu_create", { 0, 0 } },
+		{ "vedu_create", { 1, 1 } },
+		{ "vedu_open", { 0, 0 } },
+		{ "vedu_run", { LAST(K_VEDU), 0, 0, 16 * PAGE, PATIENT } },
+		{ "vedu_open", { 1, 0 } },
+		{ "vedu_lend", { LAST(K_VEDU), 0, 0 } },
 	};
 
 	for (uint32_t i = 0; i < sizeof(list) / sizeof(*list); i++) {

@@ -46,6 +46,7 @@ static __thread uint32_t latest[NR_KINDS];
 static __thread unsigned int latest_slot;
 /* A device is being taken from its driver, which waits for all to let go: since when (ms). */
 static volatile int64_t draining;
+static volatile bool draining_vedus; /* that device is a vEDU */
 static pthread_mutex_t rebind_lock = PTHREAD_MUTEX_INITIALIZER;
 
 /* ---- fds ---- */
@@ -97,7 +98,14 @@ void world_forget_importers(void)
 
 static bool keeps_device(unsigned int kind)
 {
+	if (draining_vedus)
+		return kind == K_VEDU || kind == K_SPACE;
 	return kind == K_DEV || kind == K_GROUP || kind == K_CONTAINER;
+}
+
+bool is_draining(void)
+{
+	return draining;
 }
 
 long fd_put(enum fd_kind kind, int fd)
@@ -311,6 +319,22 @@ long dev_rebind(unsigned int which, bool unplug)
 	}
 	give_to_lender(d);
 	draining = 0;
+	pthread_mutex_unlock(&rebind_lock);
+	return ret;
+}
+
+long vedu_drained(long (*fn)(uint64_t arg), uint64_t arg)
+{
+	long ret;
+
+	if (pthread_mutex_trylock(&rebind_lock))
+		return -EBUSY;
+	draining_vedus = true;
+	draining = now_ms();
+	drain();
+	ret = fn(arg);
+	draining = 0;
+	draining_vedus = false;
 	pthread_mutex_unlock(&rebind_lock);
 	return ret;
 }
