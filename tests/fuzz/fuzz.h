@@ -86,6 +86,7 @@ enum arg_kind {
 	A_PF,
 	A_VEDU,
 	A_SPACE,
+	A_LENDER,
 	A_OTHER,
 	A_ANYFD, /* in the order of enum fd_kind */
 	A_PTR,	 /* how user memory is wrong: place() */
@@ -113,6 +114,7 @@ enum arg_kind {
 	A_SIDE,
 	A_IOVA,
 	A_REGISTER,
+	A_ID,
 	/*
 	 * No argument, the last: a call that is not for a child that is killed. It waits
 	 * for a device_lock, which no signal ends: with copies of the device's files a
@@ -144,11 +146,11 @@ struct call_type {
 
 /* One table for each file of calls; a call's number counts through all. */
 extern const struct call_type vfio_calls[], buf_calls[], memory_calls[], pf_calls[], guest_calls[],
-	vedu_calls[];
+	vedu_calls[], typed_calls[];
 extern const unsigned int nr_vfio_calls, nr_buf_calls, nr_memory_calls, nr_pf_calls, nr_guest_calls,
-	nr_vedu_calls;
+	nr_vedu_calls, nr_typed_calls;
 
-#define NR_GROUPS 6
+#define NR_GROUPS 7
 
 /* The calls of one table, and which of them shows that the others can mean something. */
 struct call_group {
@@ -200,7 +202,8 @@ enum fd_kind {
 	K_SYNC,
 	K_PF, /* of the sample PF */
 	K_VEDU,
-	K_SPACE, /* of vEDUs; containers and iommufds of theirs */
+	K_SPACE,  /* of vEDUs; containers and iommufds of theirs */
+	K_LENDER, /* exporters of the test module */
 	K_OTHER,
 	NR_KINDS
 };
@@ -255,13 +258,17 @@ long vedu_drained(long (*fn)(uint64_t arg), uint64_t arg);
 bool is_draining(void);
 /* The machine's device of that name; NULL if it has none. */
 const char *device_named(const char *name);
+/* Detach importers of the test module that have held on for long enough. */
+void typed_let_go(void);
 /* What no fd keeps: the picture, importers that are attached, vEDUs. */
 void picture_end(void);
+void typed_end(void);
 void vedu_end(void);
 /* Group init: see struct call_group. */
 const char *pf_init(void);
 const char *guest_init(void);
 const char *vedu_init(void);
+const char *typed_init(void);
 /* What every guest of a vEDU has, and where. */
 #define GUEST_IOVA   MIB
 #define GUEST_MEMORY (2 * MIB)
@@ -270,6 +277,8 @@ const char *vedu_init(void);
 long vedu_start(int fd);
 /* Make one, if it is not there, and open it, if nobody has. */
 void vedu_open_any(unsigned int which);
+/* Times that restored() ran on after the detach. */
+unsigned int typed_late(void);
 
 /* ---- threads ---- */
 

@@ -464,6 +464,7 @@ static void any_calls_at_once(void)
 	for (unsigned int i = 0; i < NR_GROUPS; i++)
 		check_group(&groups[i]);
 	is(seen_revoked, 0, "what is revoked cannot be read");
+	is(typed_late(), 0, "who has detached is not called any more");
 	diag("tried: %u times while revoked, %u times when dead", looks[0],
 	     looks[1]);
 	ok(looks[0] + looks[1] >= lowest / 4, "that was tried");
@@ -540,6 +541,7 @@ static void all_is_well_afterwards(void)
 	warm_up_again();
 	world_empty();
 	picture_end();
+	typed_end();
 	vedu_end();
 	for (unsigned int i = 0; i < nr_devs; i++) {
 		WAIT_FOR(none, !buf_count(devs[i].bdf), 10000);

@@ -30,6 +30,7 @@ const struct call_group groups[NR_GROUPS] = {
 	{ "pf", pf_calls, &nr_pf_calls, "pf_show", pf_init },
 	{ "guests", guest_calls, &nr_guest_calls, "vedu_open", guest_init },
 	{ "vedu", vedu_calls, &nr_vedu_calls, "vedu_run", vedu_init },
+	{ "typed", typed_calls, &nr_typed_calls, "typed_import", typed_init },
 };
 
 static bool there[NR_GROUPS];
@@ -326,6 +327,8 @@ static uint64_t make_arg(struct rng *r, unsigned int kind)
 	case A_REGISTER:
 		return rng_percent(r, 85) ? PICK(r, registers) :
 					    rng_below(r, 2 * BARTER_VEDU_BAR0_LENGTH);
+	case A_ID:
+		return rng_percent(r, 40) ? LATEST : rng_below(r, 40);
 	}
 	return 0;
 }
@@ -398,6 +401,13 @@ static const char *const in_a_row[][IN_A_ROW] = {
 	{ "vedu_lend", "import", "vedu_reset", "test_map", "close_buf" },
 	{ "vedu_lend", "keep", "vedu_close", "look", "vedu_remove" },
 	{ "vedu_map_bar", "touch", "vedu_master", "touch", "unmap" },
+	{ "lend", "typed_import", "command", "typed_map", "typed_do" },
+	{ "lend", "typed_import", "typed_map", "reset", "typed_detach" },
+	{ "lender", "lender_lend", "typed_import", "lender_revoke", "typed_map" },
+	{ "lender_lend", "typed_import", "lender_revoke", "lender_restore", "typed_map" },
+	{ "lender_lend", "typed_import", "lender_destroy", "typed_do", "close_buf" },
+	{ "lender_lend", "slice_well", "typed_import", "lender_revoke", "typed_detach" },
+	{ "vedu_lend", "typed_import", "vedu_reset", "typed_map", "typed_detach" },
 };
 
 /* What belongs together mostly speaks of the same buffer, device and mapping. */
@@ -409,7 +419,7 @@ static void make_latest(struct rng *r, struct call *c)
 		if (type->arg[i] <= A_OTHER && rng_percent(r, 90))
 			c->arg[i] = (uint64_t)(type->arg[i] - A_DEV) |
 				    LATEST << 8;
-		else if (type->arg[i] == A_SLOT && rng_percent(r, 90))
+		else if ((type->arg[i] == A_SLOT || type->arg[i] == A_ID) && rng_percent(r, 90))
 			c->arg[i] = LATEST;
 	}
 }
@@ -471,6 +481,9 @@ bool prog_warm_up(uint32_t n, struct call *c)
 		{ "vedu_run", { LAST(K_VEDU), 0, 0, 16 * PAGE, PATIENT } },
 		{ "vedu_open", { 1, 0 } },
 		{ "vedu_lend", { LAST(K_VEDU), 0, 0 } },
+		{ "lender", { 0, 0, 0 } },
+		{ "lender_lend", { LAST(K_LENDER), 0, PAGE, 0 } },
+		{ "typed_import", { LAST(K_BUF), 0, 0 } },
 	};
 
 	for (uint32_t i = 0; i < sizeof(list) / sizeof(*list); i++) {

@@ -369,6 +369,8 @@ static void *let_go(void *unused)
 	for (;; usleep(100000)) {
 		int64_t now = now_ms();
 
+		typed_let_go();
+
 		for (unsigned int i = 0; i < NR_FDS; i++)
 			if (__atomic_load_n(&fds[K_TEST][i], __ATOMIC_RELAXED) >= 0 &&
 			    now - born[i] > STUCK_MS)
