@@ -7,7 +7,6 @@
  */
 #include "kmod.h"
 
-#include <linux/delay.h>
 #include <linux/dma-buf.h>
 #include <linux/dma-mapping.h>
 #include <linux/dma-resv.h>
@@ -84,8 +83,10 @@ static void importer_slow(struct work_struct *work)
 	s64 left = ktime_ms_delta(READ_ONCE(imp->slow_until), ktime_get());
 
 	/* Jiffies lag behind on a busy machine, and what waits for them ends early. */
-	if (left > 0)
-		msleep(left);
+	if (left > 0) {
+		schedule_delayed_work(&imp->slow, msecs_to_jiffies(left));
+		return;
+	}
 	dma_resv_lock(imp->dmabuf->resv, NULL);
 	if (imp->owed)
 		importer_drop_map(imp, imp->attach);
