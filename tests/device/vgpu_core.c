@@ -464,12 +464,14 @@ int main(int argc, char **argv)
 	if (argc > 1) {
 		if (!strcmp(argv[1], "misuse"))
 			CASE(misuse);
-		if (!strcmp(argv[1], "p2pmem"))
+		else if (!strcmp(argv[1], "p2pmem"))
 			CASE(p2pmem);
-		if (!strcmp(argv[1], "bounce"))
+		else if (!strcmp(argv[1], "bounce"))
 			CASE(bounce);
-		if (!strcmp(argv[1], "dax"))
+		else if (!strcmp(argv[1], "dax"))
 			CASE(dax);
+		else
+			tap_bail("there is no part \"%s\"", argv[1]);
 		goto out;
 	}
 	CASE(sizes);
