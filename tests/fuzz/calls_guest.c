@@ -340,6 +340,12 @@ static long c_ram(struct thread *t, const uint64_t *a)
 	return RESULT(madvise(p, n, 23 /* POPULATE_WRITE */));
 }
 
+void guest_writable(void)
+{
+	if (ram)
+		mprotect(ram, GUEST_MEMORY, PROT_READ | PROT_WRITE);
+}
+
 const struct call_type guest_calls[] = {
 	{ "vedu_create", c_create, 8, { A_SMALL, A_SMALL } },
 	{ "vedu_remove", c_remove, 2, { A_SMALL, A_ALONE } },

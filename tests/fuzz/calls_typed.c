@@ -453,7 +453,7 @@ static long c_lookalike(struct thread *t, const uint64_t *a)
 const struct call_type typed_calls[] = {
 	{ "lender", c_lender, 8, { A_SMALL, A_SEED } },
 	{ "lender_lend", c_lend, 16, { A_LENDER, A_OFFSET, A_LENGTH, A_SMALL } },
-	{ "lender_revoke", c_revoke, 6, { A_LENDER, A_SMALL } },
+	{ "lender_revoke", c_revoke, 6, { A_LENDER, A_SMALL, A_ALONE } },
 	{ "lender_restore", c_restore, 10, { A_LENDER, A_SMALL } },
 	{ "lender_destroy", c_destroy, 1, { A_LENDER } },
 	{ "lender_select", c_select, 4, { A_LENDER, A_SMALL } },

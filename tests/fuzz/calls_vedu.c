@@ -125,13 +125,19 @@ static long c_command(struct thread *t, const uint64_t *a)
 	return RESULT(pwrite(fd, &tail, sizeof(tail), BARTER_VEDU_TAIL));
 }
 
+/* For how long (ms) a command is waited for: where nobody is in the way, until it ends. */
+static uint64_t patience(uint64_t a)
+{
+	if (a == PATIENT && is_patient)
+		return PATIENT;
+	return a > 200 ? 2000 : a * 10;
+}
+
 static long wait_for(int fd, uint32_t slot, uint64_t ms)
 {
 	struct barter_vedu_command cmd = { 0 };
 	bool over;
 
-	if (ms > 2000 && ms != PATIENT)
-		ms = 2000;
 	WAIT_FOR(over, pread(fd, &cmd, sizeof(cmd), slot_at(slot)) < 0 || cmd.out_status,
 		 (int64_t)ms);
 	if (!over)
@@ -182,7 +188,7 @@ static long c_run(struct thread *t, const uint64_t *a)
 	}
 	if (pwrite(fd, &tail, sizeof(tail), BARTER_VEDU_TAIL) < 0)
 		return -errno;
-	return wait_for(fd, first, a[4] == PATIENT ? PATIENT : a[4] * 10);
+	return wait_for(fd, first, patience(a[4]));
 }
 
 static long c_reset(struct thread *t, const uint64_t *a)

@@ -273,8 +273,11 @@ const char *typed_init(void);
 #define GUEST_IOVA   MIB
 #define GUEST_MEMORY (2 * MIB)
 #define PATIENT	     30000 /* ms: where a command has to come to its end */
+extern volatile bool is_patient;
 /* Memory and bus mastering on, the ring runs. */
 long vedu_start(int fd);
+/* All of a guest's memory may be written. */
+void guest_writable(void);
 /* Make one, if it is not there, and open it, if nobody has. */
 void vedu_open_any(unsigned int which);
 /* Times that restored() ran on after the detach. */

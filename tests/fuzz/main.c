@@ -17,7 +17,8 @@
  *	--no-log	no programs in the kernel log; else each is there before it runs,
  *			from where tests/fuzz/cut takes them
  *	--out DIR	leave corpus.fuzz, calls.txt, coverage.txt there (default /out)
- *	--floor N	programs that must have run (default 100)
+ *	--floor N	programs that must have run (default 100, or as many a minute if it is
+ *			less)
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -50,7 +51,8 @@ static uint32_t nr_replay;
 
 static struct thread threads[MAX_THREADS];
 static struct call_counts warm[MAX_TYPES]; /* of the warm-up */
-static volatile bool stop;
+static volatile bool stop, warmed;
+volatile bool is_patient;	/* nobody is in the way: see PATIENT */
 static long pinned;		/* pages, before */
 static int scale = 1;		/* this kernel is so many times slower */
 static pthread_barrier_t start;
@@ -177,6 +179,7 @@ static void warm_up(struct thread *t)
 	bool more = true;
 	int64_t began;
 
+	is_patient = true;
 	for (uint32_t next = 0; more;) {
 		for (p->n = 0; more && p->n < MAX_CALLS; p->n += more)
 			more = prog_warm_up(next + p->n, &p->call[p->n]);
@@ -194,6 +197,7 @@ static void warm_up(struct thread *t)
 		if (fresh && with_feedback)
 			corpus_add(p, ours, now_us() - began);
 	}
+	is_patient = false;
 	memcpy(warm, t->of, sizeof(warm));
 }
 
@@ -209,6 +213,7 @@ static void *run_thread(void *arg)
 		kcov_thread(&t->kcov);
 	if (!t->id && !replay)
 		warm_up(t);
+	warmed |= !t->id;
 	pthread_barrier_wait(&start);
 	while (!stop && !(replay && !seconds && t->programs >= nr_replay)) {
 		choose(t, &t->prog);
@@ -422,8 +427,7 @@ static void check_group(const struct call_group *g)
 
 static void any_calls_at_once(void)
 {
-	int64_t began = now_ms(), next = began + REPORT_MS;
-	int64_t until = began + seconds * 1000;
+	int64_t began, next, until;
 	unsigned int seen_revoked = 0, looks[2] = { 0 };
 	uint64_t programs, calls;
 	bool stuck = false;
@@ -435,6 +439,14 @@ static void any_calls_at_once(void)
 				   &threads[i]))
 			tap_bail("pthread_create");
 	}
+	while (!warmed && !stuck) {
+		usleep(100000);
+		world_janitor();
+		stuck = someone_is_stuck();
+	}
+	began = now_ms();
+	next = began + REPORT_MS;
+	until = began + seconds * 1000;
 	while ((!seconds || now_ms() < until) && !stuck && !all_done()) {
 		usleep(100000);
 		world_janitor();
@@ -519,6 +531,8 @@ static void warm_up_again(void)
 {
 	struct call c;
 
+	guest_writable();
+	is_patient = true;
 	for (uint32_t i = 0; prog_warm_up(i, &c); i++) {
 		const struct call_group *g = call_group(c.nr);
 		long ret = run_call(&threads[0], &c);
@@ -526,6 +540,7 @@ static void warm_up_again(void)
 		if (!strcmp(call_type(c.nr)->name, g->main))
 			ok(ret >= 0, "%s: %s succeeds: %ld", g->name, g->main, ret);
 	}
+	is_patient = false;
 }
 
 /* The device and its driver are as they were, and nothing is left behind. */
@@ -652,6 +667,8 @@ int main(int argc, char **argv)
 	if (getenv("BARTER_TIME_SCALE"))
 		scale = atoi(getenv("BARTER_TIME_SCALE"));
 	options(argc, argv);
+	if (seconds && seconds < 60)
+		lowest = lowest * (unsigned int)seconds / 60;
 	signal(SIGPIPE, SIG_IGN);
 	with_kcov = kcov_init();
 	diag("--seed %llu --time %d --threads %u, KCOV: %s",

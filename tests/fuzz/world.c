@@ -282,7 +282,8 @@ void world_awake(uint64_t which)
  */
 static void drain(void)
 {
-	bool all = now_ms() - draining > DRAIN_MS;
+	int64_t since = draining; /* may end meanwhile */
+	bool all = since && now_ms() - since > DRAIN_MS;
 
 	for (unsigned int kind = 0; kind < K_OTHER; kind++)
 		for (unsigned int i = 0; i < NR_FDS; i++)
