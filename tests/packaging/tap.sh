@@ -2,7 +2,7 @@
 # TAP for the packaging tests, outside of a tree and inside.
 
 nr=0 bad=0
-# ok NAME COMMAND...: one test; what the command prints is shown if it fails.
+# ok NAME COMMAND...: one test, whose status it gives; what the command prints is shown if it fails.
 ok() {
 	local name=$1 said
 
@@ -14,6 +14,7 @@ ok() {
 		bad=$((bad + 1))
 		echo "not ok $nr - $name"
 		printf '#   %s\n' "command: $*" "${said:0:4000}" | head -n 40
+		return 1
 	fi
 }
 
