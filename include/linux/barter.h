@@ -329,7 +329,8 @@ struct barter_match {
  *	importer attaches, with no lock held: only what cannot change for the life
  *	of the attachment may count. The exporting device may be on its way out, or
  *	out, and must not be touched. Returns 0 to agree, BARTER_MATCH_SKIP to go on
- *	without the type, any other errno to refuse the attachment.
+ *	without the type, any other errno to refuse the attachment; what is none of these
+ *	is taken for -EINVAL.
  * @read_only: its map calls ask barter_attach_read_only(), and see to it that such a
  *	buffer is not written through what they give. A type that does not say so never
  *	gets a read-only buffer.

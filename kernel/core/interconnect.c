@@ -261,8 +261,8 @@ static noinline int barter_match_ask(struct barter_attach *ba,
 	};
 	int ret = offer->type->match ? offer->type->match(&match) : 0;
 
-	/* dma-buf would take it for an attachment. */
-	if (ret > 0)
+	/* dma-buf would take it for an attachment: what is no errno is no error there. */
+	if (ret > 0 || ret < -MAX_ERRNO)
 		ret = -EINVAL;
 	trace_barter_match(ba, offer->type, ret);
 	return ret;

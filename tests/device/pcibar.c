@@ -7,6 +7,7 @@
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -236,14 +237,18 @@ static void pairs_are_parsed(void)
 
 static void what_share_says(void)
 {
+	/* dma-buf would take the negative ones, too, for an attachment. */
+	static const int none[] = { 1, INT_MAX, -4096, INT_MIN };
+
 	if (!sides(typed_lender(), "ps", "ps"))
 		return;
 	lend(0, PAGE);
 	is_errno(agreed(typed_lender(), bar_length, -EACCES), EACCES,
 		 "an errno refuses");
 	is(agreed(typed_lender(), bar_length, -EOPNOTSUPP), 's', "skip goes on");
-	is_errno(agreed(typed_lender(), bar_length, 1), EINVAL,
-		 "what is no errno refuses");
+	for (unsigned int i = 0; i < sizeof(none) / sizeof(*none); i++)
+		is_errno(agreed(typed_lender(), bar_length, none[i]), EINVAL,
+			 "%d, no errno, refuses", none[i]);
 	is(agreed(edu_bdf(), bar_length, -EACCES), 's',
 	   "a stranger is not asked");
 	is_errno(typed_unregister(0), 0, "unregister");
