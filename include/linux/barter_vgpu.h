@@ -108,7 +108,8 @@ struct barter_vgpu_ops {
  * @pin: pin @npages (1 to BARTER_VGPU_BATCH) pages from @iova (page aligned) on,
  *	all or none, and fill @pages. With @write they may be written to. Pins
  *	count: a page that was pinned twice is unpinned by the second unpin. Returns 0
- *	or an errno as barter_vgpu_map() has them. Called without locks that
+ *	or an errno as barter_vgpu_map() has them; another number is taken for -EIO, with
+ *	nothing pinned. Called without locks that
  *	barter_vgpu_dma_unmap() takes, so it may wait for that. After -EREMOTE of a backend
  *	that does not ask again it is called some 32 times more, for a tenth of a second
  *	or so: the memory may be what an unmap, of which nobody was told yet, takes away.
@@ -118,7 +119,7 @@ struct barter_vgpu_ops {
  *	barter_vgpu_dma_unmap(), several at once for different ranges, also by workers
  *	that have no mm.
  * @rw: copy @length bytes between @buffer and the guest's memory at @iova, which
- *	need not be aligned. -EREMOTE and -EREMOTEIO as of @pin. May be NULL: -EOPNOTSUPP.
+ *	need not be aligned. Returns 0 or an errno, not the length. -EREMOTE and -EREMOTEIO as of @pin. May be NULL: -EOPNOTSUPP.
  * @dirty: may be NULL. @npages pages from @iova on were writable for a device or for
  *	the CPU until now; called before they are unpinned, once for each map with
  *	BARTER_VGPU_WRITE, and for no other
@@ -317,7 +318,7 @@ void barter_vgpu_revoke_device(struct barter_vgpu_space *space,
  * -EACCES: a VFIO container of type 1 version 1, or of none, which cannot pin;
  * -EBUSY: the guest's addresses are being replaced (VFIO_DMA_UNMAP_FLAG_VADDR);
  * -ENOMEM: out of memory, over RLIMIT_MEMLOCK or over the cgroup's limit;
- * -EIO: the DMA API would not map it.
+ * -EIO: the DMA API would not map it, or the backend's answer was no errno.
  */
 int barter_vgpu_map(struct barter_vgpu_space *space, u64 iova, unsigned long npages,
 		    unsigned int prot, struct device *dma_dev,
@@ -437,7 +438,7 @@ dma_addr_t barter_vgpu_address(const struct barter_vgpu_map *map, u64 offset,
  * Return: 0, or -ENOENT, -EPERM, -EFAULT (also: the caller is another process),
  * -ENODEV, -EDEADLK, -EOVERFLOW, -EBUSY, -EREMOTE (only iommufd says so) as of
  * barter_vgpu_map(), -EINTR; -EAGAIN: with iommufd, the guest unmaps some of it just now;
- * -EOPNOTSUPP: the backend cannot.
+ * -EOPNOTSUPP: the backend cannot; -EIO: its answer was no errno.
  */
 int barter_vgpu_read(struct barter_vgpu_space *space, u64 iova, void *buffer,
 		     size_t length);

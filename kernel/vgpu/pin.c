@@ -398,8 +398,8 @@ static int vgpu_batch_ask(struct barter_vgpu_space *space, struct vgpu_batch *ba
 	int ret, again;
 
 	do {
-		ret = config->backend->pin(config->data, batch->start, batch->npages,
-					   batch->write, space->pages);
+		ret = vgpu_answer(config->backend->pin(config->data, batch->start, batch->npages,
+						       batch->write, space->pages));
 		if (ret != -EREMOTE)
 			return ret;
 		mutex_lock(&space->lock);

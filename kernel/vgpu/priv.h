@@ -323,6 +323,12 @@ struct vgpu_cursor {
 	unsigned int run;
 };
 
+/* A backend's answer: what is no errno our callers, and theirs, would take for success. */
+static inline int vgpu_answer(int ret)
+{
+	return ret > 0 || ret < -MAX_ERRNO ? -EIO : ret;
+}
+
 /* Type 1 calls again; what it does not pin is found out by its backend. */
 static inline bool vgpu_asks_again(const struct barter_vgpu_space *space)
 {

@@ -143,7 +143,7 @@ static int vgpu_copy_part(struct barter_vgpu_space *space, u64 iova, void *buffe
 	int ret, again;
 
 	do {
-		ret = config->backend->rw(config->data, iova, buffer, length, write);
+		ret = vgpu_answer(config->backend->rw(config->data, iova, buffer, length, write));
 		/* Memory of a device, too, see vgpu_batch_pin(). */
 		if (ret == -EREMOTEIO)
 			return -EREMOTE;

@@ -11,6 +11,7 @@
  * vgpu_core:bounce, vgpu_core:dax: see reach.c.
  */
 #define _GNU_SOURCE
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -287,6 +288,29 @@ static void refused(void)
 	is(m.out_dirty, 0, "nothing is dirty");
 }
 
+/* What a backend should not say is never taken for success. */
+static void answers(void)
+{
+	static const int none[] = { 1, 4, -4096, INT_MAX, INT_MIN };
+	uint8_t bytes[16];
+
+	new_mock();
+	for (unsigned int i = 0; i < sizeof(none) / sizeof(*none); i++) {
+		vt_mock(VT_MOCK_ANSWER, 0, (uint64_t)none[i], 0, NULL);
+		is_errno(vt_map(VT_MOCK, 0, 4, VT_R, VT_PLAIN0, NULL), EIO, "a pin says %d",
+			 none[i]);
+		vt_mock(VT_MOCK_ANSWER, 0, 0, 0, NULL);
+		vt_mock(VT_MOCK_ANSWER, 1, (uint64_t)none[i], 0, NULL);
+		is_errno(vt_copy(VT_MOCK, 0, bytes, sizeof(bytes), false), EIO, "a copy says %d",
+			 none[i]);
+		vt_mock(VT_MOCK_ANSWER, 1, 0, 0, NULL);
+	}
+	vt_mock(VT_MOCK_ANSWER, 0, (uint64_t)-EILSEQ, 0, NULL);
+	is_errno(vt_map(VT_MOCK, 0, 4, VT_R, VT_PLAIN0, NULL), EILSEQ, "an errno is handed on");
+	vt_mock(VT_MOCK_ANSWER, 0, 0, 0, NULL);
+	mock_is_clean("nothing was pinned");
+}
+
 static void limits(void)
 {
 	struct vt_map a, b;
@@ -479,6 +503,7 @@ int main(int argc, char **argv)
 	CASE(overlap);
 	CASE(many);
 	CASE(refused);
+	CASE(answers);
 	CASE(limits);
 	CASE(dirty);
 	CASE(segments);

@@ -181,6 +181,8 @@ struct vt_copy {
  * and maps the page when it was asked, and unmaps it at once.
  */
 #define VT_MOCK_SWAP	12
+/* Pins, or copies if @arg, answer @first, an int, from now on, and do nothing; 0: no more. */
+#define VT_MOCK_ANSWER	  13
 
 /**
  * struct vt_mock - VT_MOCK_CALL

@@ -25,6 +25,7 @@ static struct page *mock_run;
 static struct page *mock_bar;
 static u64 mock_wrong, mock_waiting, mock_asked;
 static u32 mock_fail, mock_asks, mock_step;
+static int mock_answer[2]; /* of pins, of copies; 0: as it should */
 /* Of the last unmap; and how often LET was said. */
 static u64 mock_rounds, mock_mapped, mock_lets;
 static bool mock_any, mock_hold, mock_hold_unpin;
@@ -74,7 +75,7 @@ static int mock_pin(void *data, u64 iova, unsigned int npages, bool write,
 		return -EINVAL;
 	mutex_lock(&mock_lock);
 	mock_asked++;
-	ret = mock_check(first, npages, write);
+	ret = mock_answer[0] ?: mock_check(first, npages, write);
 	if (!ret && mock_fail && !--mock_fail)
 		ret = -ENOMEM;
 	for (i = 0; !ret && i < npages; i++) {
@@ -116,10 +117,11 @@ static void mock_unpin(void *data, u64 iova, unsigned int npages)
 
 static int mock_rw(void *data, u64 iova, void *buffer, size_t length, bool write)
 {
-	int ret = 0;
+	int ret;
 
 	mutex_lock(&mock_lock);
 	mock_asked++;
+	ret = mock_answer[1];
 	while (length && !ret) {
 		size_t offset = offset_in_page(iova);
 		size_t part = min_t(size_t, length, PAGE_SIZE - offset);
@@ -265,6 +267,7 @@ static int mock_new(void)
 	mock_asked = 0;
 	mock_any = true;
 	mock_fail = 0;
+	memset(mock_answer, 0, sizeof(mock_answer));
 	mock_asks = 0;
 	mock_step = 0;
 	mock_rounds = 0;
@@ -435,6 +438,9 @@ int vt_mock_call(struct vt_mock *req)
 		break;
 	case VT_MOCK_FAIL:
 		mock_fail = req->arg;
+		break;
+	case VT_MOCK_ANSWER:
+		mock_answer[!!req->arg] = (int)req->first;
 		break;
 	case VT_MOCK_ASKS:
 		WRITE_ONCE(mock_asks, req->arg);
