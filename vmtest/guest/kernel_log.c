@@ -127,6 +127,19 @@ static void kmemleak_command(const char *command)
 	close(fd);
 }
 
+/* Whoever turns it off on the command line also has to excuse what it says of that. */
+static bool kmemleak_is_off(void)
+{
+	char line[4096] = "";
+	FILE *f = fopen("/proc/cmdline", "re");
+
+	if (f && !fgets(line, sizeof(line), f))
+		line[0] = 0;
+	if (f)
+		fclose(f);
+	return strstr(line, " kmemleak=off");
+}
+
 /* What was allocated before the project's modules came is not theirs. */
 static unsigned long long began_jiffies;
 
@@ -135,7 +148,7 @@ void kmemleak_start(void)
 	char line[256];
 	FILE *f;
 
-	if (access(KMEMLEAK, W_OK))
+	if (access(KMEMLEAK, W_OK) || kmemleak_is_off())
 		return;
 	kmemleak_command("scan=off");
 	f = fopen("/proc/timer_list", "re");
@@ -160,7 +173,7 @@ void kmemleak_check(void)
 	bool ours = false;
 	FILE *f;
 
-	if (access(KMEMLEAK, R_OK))
+	if (access(KMEMLEAK, R_OK) || kmemleak_is_off())
 		return;
 	scanned = uptime_ms();
 	kmemleak_command("scan");
