@@ -420,8 +420,7 @@ extern struct barter_interconnect barter_pci_bar;
  *	no lock held. Sets @bytes to the size of the device memory that the exporting
  *	function has, the BAR's offset 0 being the first. Returns 0,
  *	BARTER_MATCH_SKIP, or an errno that refuses the attachment; what is none of
- *	these is taken for -EINVAL. Takes no
- *	device_lock.
+ *	these is taken for -EINVAL. Takes no device_lock.
  */
 struct barter_pci_bar_importer {
 	int (*share)(const struct barter_match *match, u64 *bytes);

@@ -109,8 +109,8 @@ struct barter_vgpu_ops {
  *	all or none, and fill @pages. With @write they may be written to. Pins
  *	count: a page that was pinned twice is unpinned by the second unpin. Returns 0
  *	or an errno as barter_vgpu_map() has them; another number is taken for -EIO, with
- *	nothing pinned. Called without locks that
- *	barter_vgpu_dma_unmap() takes, so it may wait for that. After -EREMOTE of a backend
+ *	nothing pinned. Called without locks that barter_vgpu_dma_unmap() takes, so it may
+ *	wait for that. After -EREMOTE of a backend
  *	that does not ask again it is called some 32 times more, for a tenth of a second
  *	or so: the memory may be what an unmap, of which nobody was told yet, takes away.
  *	-EREMOTEIO is beyond doubt: who asked gets -EREMOTE at once
@@ -119,7 +119,8 @@ struct barter_vgpu_ops {
  *	barter_vgpu_dma_unmap(), several at once for different ranges, also by workers
  *	that have no mm.
  * @rw: copy @length bytes between @buffer and the guest's memory at @iova, which
- *	need not be aligned. Returns 0 or an errno, not the length. -EREMOTE and -EREMOTEIO as of @pin. May be NULL: -EOPNOTSUPP.
+ *	need not be aligned. Returns 0 or an errno, not the length; another number is
+ *	taken for -EIO. -EREMOTE and -EREMOTEIO as of @pin. May be NULL: -EOPNOTSUPP.
  * @dirty: may be NULL. @npages pages from @iova on were writable for a device or for
  *	the CPU until now; called before they are unpinned, once for each map with
  *	BARTER_VGPU_WRITE, and for no other

@@ -9,8 +9,8 @@
  *
  * Whatever the order, three things hold at any moment: an access gives the
  * right bytes or SIGBUS; a buffer is OK exactly if it has no reason not to be;
- * nobody gets an errno that the ABI does not name. At the end all is well again.
- * Then nobody takes the memory away any more, and all others have to get on at once.
+ * nobody gets an errno that the ABI does not name. Then nobody takes the memory away any
+ * more, and all others have to get on. At the end all is well again.
  *
  *	stress [SECONDS]
  */
