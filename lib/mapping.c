@@ -7,7 +7,10 @@
  * The kernel answers a page fault with a huge page only where address and
  * memory agree modulo the huge page's size. mmap() of a device or of a dma-buf
  * does not see to that, so the address is chosen here: reserve more than
- * needed, map over the part that is aligned, give the rest back.
+ * needed, give it back, and map where the part that is aligned was.
+ *
+ * Not over the reservation: a mapping that its driver refuses leaves a gap where it was to
+ * be (mm/vma.c), which another thread may have filled before the rest is given back.
  */
 #include "internal.h"
 
@@ -15,6 +18,8 @@
 
 #define SIZE_2M (2ULL << 20)
 #define SIZE_1G (1ULL << 30)
+/* For an address that others want too. */
+#define TRIES	4
 
 static uint64_t page_size(void)
 {
@@ -54,37 +59,34 @@ int barter_map_aligned(int fd, uint64_t file_offset, uint64_t align_offset,
 		       uint64_t length, int prot, void **address)
 {
 	uint64_t align = alignment_for(length);
-	uintptr_t base, start, end;
-	void *reserved, *got;
-	int ret;
+	unsigned int tries;
 
 	if (!length || length > SIZE_MAX / 2 ||
 	    file_offset > (uint64_t)INT64_MAX)
 		return -EINVAL;
 	length = page_up(length);
-	if (!align)
-		return map_anywhere(fd, file_offset, length, prot, address);
 
-	reserved = mmap(NULL, length + align, PROT_NONE,
-			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (reserved == MAP_FAILED)	/* no room: small pages, then */
-		return map_anywhere(fd, file_offset, length, prot, address);
-	base = (uintptr_t)reserved;
-	end = base + length + align;
-	start = base + (uintptr_t)((align_offset - base) & (align - 1));
-	got = mmap((void *)start, length, prot, MAP_SHARED | MAP_FIXED, fd,
-		   (off_t)file_offset);
-	if (got == MAP_FAILED) {
-		ret = -errno;
+	for (tries = 0; align && tries < TRIES; tries++) {
+		void *got, *reserved = mmap(NULL, length + align, PROT_NONE,
+					    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		uintptr_t base = (uintptr_t)reserved;
+
+		if (reserved == MAP_FAILED)
+			break;
 		munmap(reserved, length + align);
-		return ret;
+		base += (uintptr_t)((align_offset - base) & (align - 1));
+		got = mmap((void *)base, length, prot, MAP_SHARED | MAP_FIXED_NOREPLACE, fd,
+			   (off_t)file_offset);
+		if (got != MAP_FAILED) {
+			*address = got;
+			return 0;
+		}
+		/* Another thread was faster. */
+		if (errno != EEXIST)
+			return -errno;
 	}
-	if (start > base)
-		munmap(reserved, start - base);
-	if (end > start + length)
-		munmap((char *)got + length, end - start - length);
-	*address = got;
-	return 0;
+	/* Small pages, then. */
+	return map_anywhere(fd, file_offset, length, prot, address);
 }
 
 BARTER_API int barter_unmap(void *address, uint64_t length)
