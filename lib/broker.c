@@ -10,6 +10,8 @@
 
 #include <barter-vend.h>
 
+#include <fcntl.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -34,7 +36,11 @@ struct packet {
 	};
 	size_t length;
 	int fd;			/* -1: none came */
+	bool lost_fd;		/* one was sent, but this process could have none */
 };
+
+/* What ask() says of an answer whose fd was lost. */
+#define LOST_FD 1
 
 BARTER_API int barter_broker_open(const char *path,
 				  struct barter_broker **broker)
@@ -51,10 +57,10 @@ BARTER_API int barter_broker_open(const char *path,
 	new = calloc(1, sizeof(*new));
 	if (!new)
 		return -ENOMEM;
-	new->socket = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-	if (new->socket < 0 ||
-	    connect(new->socket, (struct sockaddr *)&address,
-		    sizeof(address))) {
+	/* Not to wait for a broker that takes in nobody. */
+	new->socket = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (new->socket < 0 || connect(new->socket, (struct sockaddr *)&address, sizeof(address)) ||
+	    fcntl(new->socket, F_SETFL, 0)) {
 		ret = -errno;
 		if (new->socket >= 0)
 			close(new->socket);
@@ -122,6 +128,7 @@ static int receive(struct barter_broker *broker, struct packet *packet,
 	ssize_t got;
 
 	packet->fd = -1;
+	packet->lost_fd = false;
 	memset(packet->bytes, 0, sizeof(packet->bytes));
 	do {
 		got = recvmsg(broker->socket, &message,
@@ -129,16 +136,16 @@ static int receive(struct barter_broker *broker, struct packet *packet,
 	} while (got < 0 && errno == EINTR);
 	if (got < 0)
 		return -errno;
-	if (!got)
-		return -EPIPE;
+	/* They come with an empty message, too, which looks like the end. */
 	nr_fds = take_fds(&message, &packet->fd);
+	packet->lost_fd = !nr_fds && message.msg_flags & MSG_CTRUNC;
 	packet->length = (size_t)got;
-	if (nr_fds > 1 || message.msg_flags & (MSG_TRUNC | MSG_CTRUNC) ||
-	    packet->length < sizeof(packet->head) ||
+	if (nr_fds > 1 || (nr_fds && message.msg_flags & MSG_CTRUNC) ||
+	    message.msg_flags & MSG_TRUNC || packet->length < sizeof(packet->head) ||
 	    packet->head.size != packet->length) {
 		if (packet->fd >= 0)
 			close(packet->fd);
-		return -EPROTO;
+		return got ? -EPROTO : -EPIPE;
 	}
 	return 0;
 }
@@ -158,7 +165,7 @@ static int keep_event(struct barter_broker *broker,
 
 	if (packet->fd >= 0)
 		close(packet->fd);
-	if (packet->head.serial)
+	if (packet->head.serial || packet->lost_fd)
 		return -EPROTO;
 	if (packet->head.type != BARTER_VEND_TAKEN)
 		return packet->head.error < 0 ? packet->head.error : -EPROTO;
@@ -198,7 +205,8 @@ static int send_request(struct barter_broker *broker,
 
 /*
  * Send a request, wait for its answer. What the answer has, up to @room bytes, is
- * copied to @answer, whether it is an error or not.
+ * copied to @answer, whether it is an error or not. LOST_FD: all is well, but for
+ * the fd, for which this process has no room.
  */
 static int ask(struct barter_broker *broker, struct barter_vend_head *request,
 	       size_t length, uint16_t type, void *answer, size_t room, int *fd)
@@ -221,7 +229,7 @@ static int ask(struct barter_broker *broker, struct barter_vend_head *request,
 	}
 	ret = packet.head.error;
 	/* An fd exactly where one belongs, and all that the answer must have. */
-	if (ret > 0 || (packet.fd >= 0) != (fd && !ret) ||
+	if (ret > 0 || (packet.fd >= 0 || packet.lost_fd) != (fd && !ret) ||
 	    (!ret && packet.length < room)) {
 		if (packet.fd >= 0)
 			close(packet.fd);
@@ -229,6 +237,8 @@ static int ask(struct barter_broker *broker, struct barter_vend_head *request,
 	}
 	if (room)
 		memcpy(answer, packet.bytes, room);
+	if (packet.lost_fd)
+		return LOST_FD;
 	if (fd && !ret)
 		*fd = packet.fd;
 	return ret;
@@ -257,6 +267,10 @@ BARTER_API int barter_broker_borrow(struct barter_broker *broker,
 		return ret;
 	ret = ask(broker, &request.head, sizeof(request), BARTER_VEND_BORROW,
 		  &answer, sizeof(answer), fd);
+	if (ret == LOST_FD) {
+		barter_broker_return(broker, answer.lease);
+		return -EMFILE;
+	}
 	if (ret)
 		return ret;
 	END_TEXT(answer.device);

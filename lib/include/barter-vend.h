@@ -340,8 +340,9 @@ int barter_broker_fd(const struct barter_broker *broker);
  *
  * Return: 0; -EPIPE or -ECONNRESET (the broker has ended the connection: it is no
  * more, or has too many), -EMLINK (too many connections of this user), -EPROTO (not
- * the broker's protocol), -EPROTONOSUPPORT (an older broker), or an error of struct
- * barter_vend_borrow.
+ * the broker's protocol), -EPROTONOSUPPORT (an older broker), -EMFILE (this process may
+ * have no more fds, or not this one; what was lent has been given back), or an error of
+ * struct barter_vend_borrow.
  */
 int barter_broker_borrow(struct barter_broker *broker, const char *name,
 			 uint32_t seconds, struct barter_vend_lease *lease,

@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 static int broker_fds(void)
@@ -684,6 +685,8 @@ static int lie(int listener, int how)
 		return raw_send(socket, &answer, sizeof(answer.lease), fds, 1);
 	case 7:	/* the end */
 		return 0;
+	case 8: /* what looks like it, with an fd */
+		return raw_send(socket, &answer, 0, fds, 1);
 	default: /* no head */
 		return raw_send(socket, "x", 1, fds, 1);
 	}
@@ -713,7 +716,7 @@ static void client_trusts_no_broker(void)
 	CHECK(!ret, "%s", strerror(-ret));
 	fcntl(listener, F_SETFL, 0);
 	before = own_fds();
-	for (how = 0; how < 9; how++) {
+	for (how = 0; how < 10; how++) {
 		fflush(NULL);
 		pid = fork();
 		if (!pid)
@@ -721,8 +724,8 @@ static void client_trusts_no_broker(void)
 		broker = client();
 		fd = -7;
 		ret = barter_broker_borrow(broker, "x", 0, &lease, &fd);
-		CHECK(ret == (how == 7 ? -EPIPE : -EPROTO) && fd == -7,
-		      "lie %d: %s", how, strerror(-ret));
+		CHECK(ret == (how == 7 || how == 8 ? -EPIPE : -EPROTO) && fd == -7, "lie %d: %s",
+		      how, strerror(-ret));
 		CHECK(barter_broker_borrow(broker, "x", 0, &lease, &fd) == ret,
 		      "lie %d: it stays broken", how);
 		barter_broker_close(broker);
@@ -730,6 +733,36 @@ static void client_trusts_no_broker(void)
 	}
 	CHECK(own_fds() == before, "no fd is left: %d, before %d", own_fds(),
 	      before);
+	close(listener);
+}
+
+static void rings(int signal)
+{
+	(void)signal;
+}
+
+/* Nobody waits for a broker that stands still, not even to get in. */
+static void broker_that_takes_in_nobody(void)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	struct sigaction alarm_rings = { .sa_handler = rings };
+	int listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	struct barter_broker *in[8];
+	int nr, ret = 0;
+
+	broker_stop();
+	unlink(broker_path());
+	strcpy(address.sun_path, broker_path());
+	CHECK(!bind(listener, (struct sockaddr *)&address, sizeof(address)) && !listen(listener, 1),
+	      "%s", strerror(errno));
+	sigaction(SIGALRM, &alarm_rings, NULL);
+	alarm(10);
+	for (nr = 0; nr < 8 && !ret; nr++)
+		ret = barter_broker_open(broker_path(), &in[nr]);
+	alarm(0);
+	CHECK(ret == -EAGAIN && nr > 1, "%d get in, the next: %s", nr - 1, strerror(-ret));
+	for (nr -= !!ret; nr--;)
+		barter_broker_close(in[nr]);
 	close(listener);
 }
 
@@ -754,4 +787,5 @@ void hostile_cases(void)
 	CASE(killed_at_every_step);
 	CASE(broker_killed_at_every_step);
 	CASE(client_trusts_no_broker);
+	CASE(broker_that_takes_in_nobody);
 }

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 static int wait_event(struct barter_broker *broker,
@@ -36,6 +37,37 @@ static struct barter_vend_status status_of(int64_t lease)
 		memset(&status, 0, sizeof(status));
 	barter_broker_close(broker);
 	return status;
+}
+
+/* A client with no room for an fd has lost nothing but this one answer. */
+static void no_room_for_an_fd(void)
+{
+	struct barter_vend_lease lease, kept;
+	struct barter_broker *broker;
+	struct rlimit whole, full;
+	int fd = -7, first, ret;
+
+	broker_start(standard_policy, NULL);
+	broker = client();
+	ret = barter_broker_borrow(broker, "one", 0, &kept, &first);
+	CHECK(!ret, "%s", strerror(-ret));
+	getrlimit(RLIMIT_NOFILE, &whole);
+	full = whole;
+	full.rlim_cur = (rlim_t)dup(first);
+	close((int)full.rlim_cur);
+	setrlimit(RLIMIT_NOFILE, &full);
+	ret = barter_broker_borrow(broker, "apart", 0, &lease, &fd);
+	setrlimit(RLIMIT_NOFILE, &whole);
+	CHECK(ret == -EMFILE && fd == -7, "%s, fd %d", strerror(-ret), fd);
+	CHECK(WAIT_FOR(count_leases() == 1, 2000), "it was given back: %d leases", count_leases());
+	ret = barter_broker_borrow(broker, "apart", 0, &lease, &fd);
+	CHECK(!ret, "the same once more: %s", strerror(-ret));
+	ret = barter_broker_return(broker, kept.lease);
+	CHECK(!ret, "the one before goes back: %s", strerror(-ret));
+	close(fd);
+	close(first);
+	barter_broker_close(broker);
+	CHECK(WAIT_FOR(!count_leases(), 2000), "back");
 }
 
 /* What a process calls itself is shown on the owner's terminal. */
@@ -500,6 +532,7 @@ static void strangers_see_and_get_their_own(void)
 void lease_cases(void)
 {
 	CASE(a_slice_comes_and_goes_back);
+	CASE(no_room_for_an_fd);
 	CASE(names_are_plain_text);
 	CASE(what_is_offered);
 	CASE(exclusive_means_nobody_else_has_a_byte);
