@@ -42,11 +42,15 @@ struct barter_buf *barter_buf_from_dmabuf(struct dma_buf *dmabuf)
  * /proc/PID/fd keeps for longer than the struct file: dmabuf->file may be freed
  * memory here, the dentry is not.
  *
+ * Such a dentry is freed without a grace period: whoever takes its count to 0 goes
+ * on to lock it, and relies on nobody having taken it up and freed it meanwhile
+ * (fs/dcache.c, DCACHE_NORCU). So a count of 0 is as good as dead.
+ *
  * Return: false if the last reference is gone already.
  */
 bool barter_buf_get(struct barter_buf *buf)
 {
-	return lockref_get_not_dead(&buf->dentry->d_lockref);
+	return lockref_get_not_zero(&buf->dentry->d_lockref);
 }
 
 /**

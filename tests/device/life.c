@@ -20,6 +20,8 @@
 #include "lib/edu.h"
 #include "lib/fixture.h"
 #include "lib/host.h"
+#include "lib/proc.h"
+#include "lib/stall.h"
 #include "lib/tester.h"
 
 #define RW	(PROT_READ | PROT_WRITE)
@@ -62,6 +64,50 @@ static void is_dead(const char *when)
 	p = mmap(NULL, PAGE, RW, MAP_SHARED, fd, 0);
 	is_errno(p == MAP_FAILED ? -errno : 0, EBADFD, "%s: mmap", when);
 	is(buf_count(mem.bdf) >= 0, 1, "%s: debugfs works", when);
+}
+
+static int closes_last(void *arg)
+{
+	int *from = arg;
+	char c;
+
+	if (read(from[0], &c, 1) != 1)
+		return 1;
+	return close(fd) ? 2 : 0;
+}
+
+/*
+ * Whoever walks the list of buffers takes references. One that has none left is as good as
+ * gone, though it is on the list: whoever gave up the last is about to free it. Where
+ * lockdep is, nothing comes in between that.
+ */
+static void listed_while_it_goes(void)
+{
+	int before, pipes[2];
+	bool held;
+	pid_t pid;
+
+	if (!access("/proc/lockdep", F_OK))
+		return;
+	need(!pipe(pipes), "a pipe");
+	fd = buf_export1(&mem, BAR, 0, MIB);
+	need(fd >= 0, "a buffer");
+	before = buf_count(mem.bdf);
+	pid = spawn(closes_last, pipes);
+	close(fd);
+	is(buf_count(mem.bdf), before, "a child has it");
+	stall_after("lockref_put_return", pid);
+	need(write(pipes[1], "x", 1) == 1, "it may close it");
+	WAIT_FOR(held, stalled() == 1, 10000);
+	ok(held, "its last reference is gone");
+	is(buf_count(mem.bdf), before - 1, "the list has it no more");
+	is(stalled(), 1, "the child has not come to free it");
+	stall_ends();
+	is(reap(pid, 10000), 0, "it has now");
+	stall_at("");
+	close(pipes[0]);
+	close(pipes[1]);
+	is(buf_count(mem.bdf), before - 1, "debugfs works");
 }
 
 static int unbind_child(void *arg)
@@ -335,6 +381,7 @@ static void unplugged_while_open(void)
 int main(void)
 {
 	fixture_open();
+	CASE(listed_while_it_goes);
 	CASE(unbind_while_open);
 	CASE(unbind_when_closed);
 	CASE(unbind_while_imported);

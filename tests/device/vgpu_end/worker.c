@@ -15,6 +15,7 @@
 
 #include "../lib/pci.h"
 #include "../lib/proc.h"
+#include "../lib/stall.h"
 #include "../lib/tap.h"
 #include "vgpu_end.h"
 
@@ -116,27 +117,6 @@ static pid_t without_files(int (*fn)(void *), void *arg)
 	return pid;
 }
 
-#define STALL "/sys/module/barter_test_stall/parameters/"
-
-static void stall_at(const char *function)
-{
-	is_errno(sysfs_write(function, STALL "at"), 0, "a race is decided at \"%s\"", function);
-}
-
-/* 1: whoever came first is held there. */
-static int stalled(void)
-{
-	FILE *file = fopen(STALL "held", "re");
-	int held = -1;
-
-	if (!file)
-		return -1;
-	if (fscanf(file, "%d", &held) != 1)
-		held = -1;
-	fclose(file);
-	return held;
-}
-
 /*
  * A vEDU is removed while edu goes: whoever stops all of the engine's vEDUs comes to one
  * that is about to leave. What is wrong then KASAN sees.
@@ -165,7 +145,7 @@ static void removed_while_edu_goes(void)
 	WAIT_FOR(runs, vedu_get(&g, BARTER_VEDU_HALT) == BARTER_VEDU_HALT_GONE, 10000);
 	ok(runs, "the other's ring is halted");
 	is(stalled(), 1, "the vEDU has not left yet");
-	is_errno(sysfs_write("1", STALL "go"), 0, "it may now");
+	stall_ends();
 	guest_down();
 	is(reap(unbinder, 30000), 0, "edu is unbound");
 	is(reap(remover, 30000), 0, "the vEDU is removed");
