@@ -194,21 +194,42 @@ static inline bool barter_domain_is_generic(const struct iommu_domain *domain)
 #define barter_huge_pfn(pfn)	(pfn)
 #endif
 
+/*
+ * Never for writing: mm warns where it finds anything but the very same entry then, and
+ * another thread's fault may have put a table of smaller ones there (huge pages can be
+ * switched off meanwhile). Without, it leaves alone what is there. An entry that is there
+ * already and may not be written goes, by the fallback, and small ones come.
+ */
 static inline vm_fault_t barter_insert_huge(struct vm_fault *vmf,
 					    unsigned long pfn,
 					    unsigned int order)
 {
-	bool __maybe_unused write = vmf->flags & FAULT_FLAG_WRITE;
-
 #ifdef CONFIG_ARCH_SUPPORTS_PMD_PFNMAP
 	if (order == PMD_SHIFT - PAGE_SHIFT)
-		return vmf_insert_pfn_pmd(vmf, barter_huge_pfn(pfn), write);
+		return pmd_none(READ_ONCE(*vmf->pmd)) ?
+			       vmf_insert_pfn_pmd(vmf, barter_huge_pfn(pfn), false) :
+			       VM_FAULT_FALLBACK;
 #endif
 #ifdef CONFIG_ARCH_SUPPORTS_PUD_PFNMAP
 	if (order == PUD_SHIFT - PAGE_SHIFT)
-		return vmf_insert_pfn_pud(vmf, barter_huge_pfn(pfn), write);
+		return pud_none(READ_ONCE(*vmf->pud)) ?
+			       vmf_insert_pfn_pud(vmf, barter_huge_pfn(pfn), false) :
+			       VM_FAULT_FALLBACK;
 #endif
 	return VM_FAULT_FALLBACK;
+}
+
+/*
+ * Is the place of a small entry taken by a huge one? Which another thread's fault can
+ * have put there since this one began.
+ */
+static inline bool barter_fault_is_huge(const struct vm_fault *vmf)
+{
+#ifdef CONFIG_ARCH_SUPPORTS_PMD_PFNMAP
+	return pmd_leaf(READ_ONCE(*vmf->pmd));
+#else
+	return false;
+#endif
 }
 
 /*

@@ -65,6 +65,8 @@ static vm_fault_t barter_fault_pages(struct barter_buf *buf,
 	unsigned long first, end, at;
 	vm_fault_t ret;
 
+	if (barter_fault_is_huge(vmf))
+		return VM_FAULT_NOPAGE;
 	ret = barter_fault_one(buf, vma, address);
 	if (ret != VM_FAULT_NOPAGE)
 		return ret;

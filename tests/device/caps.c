@@ -8,10 +8,12 @@
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -20,6 +22,7 @@
 #include "lib/buf.h"
 #include "lib/proc.h"
 #include "lib/slice.h"
+#include "lib/stall.h"
 #include "lib/tap.h"
 #include "lib/tester.h"
 #include "lib/watch.h"
@@ -226,6 +229,67 @@ static void faults_of_2_gib(void)
 	close(fd);
 }
 
+static volatile pid_t reader;
+
+static void *writes(void *at)
+{
+	*(volatile uint8_t *)at = 0x7e;
+	return NULL;
+}
+
+static void *reads(void *at)
+{
+	reader = gettid();
+	return (void *)(uintptr_t) * (volatile uint8_t *)at;
+}
+
+/*
+ * While one thread's fault is about to put a huge page there, huge pages are switched
+ * off, and another's comes with a small one, for which mm has put a table where the huge
+ * one was to be; or would have, had it been the first.
+ */
+static void huge_pages_go_meanwhile(const char *insert, uint64_t n, uint64_t align, uint64_t other)
+{
+	int fd = buf_export1(&big, BAR, 0, n);
+	volatile uint8_t *p = fd < 0 ? NULL : buf_map_aligned(fd, 0, n, align);
+	pthread_t one, two;
+	void *was = NULL;
+	bool there;
+	uint32_t v;
+
+	need(p, "a buffer, mapped congruently");
+	stall_at(insert);
+	reader = 0;
+	pthread_create(&one, NULL, writes, (void *)p);
+	WAIT_FOR(there, stalled() == 1, 10000);
+	ok(there, "a fault is about to insert a huge page");
+	is(prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0), 0, "they are switched off");
+	pthread_create(&two, NULL, reads, (void *)(p + other));
+	WAIT_FOR(there, reader && sleeps_in(reader, "barter_vm_"), 8000);
+	ok(there, "another thread's fault waits");
+	is(stalled(), 1, "the first is still there");
+	stall_ends();
+	pthread_join(one, NULL);
+	pthread_join(two, &was);
+	stall_at("");
+	is(p[0], 0x7e, "the first has written");
+	is(peek(p + other, &v), 0, "the other's memory is there");
+	is((uint8_t)v, (uint8_t)(uintptr_t)was, "as it was read");
+	is(prctl(PR_SET_THP_DISABLE, 0, 0, 0, 0), 0, "on again");
+	munmap((void *)p, n);
+	close(fd);
+}
+
+static void table_where_a_gib_was_to_be(void)
+{
+	huge_pages_go_meanwhile("vmf_insert_pfn_pud", 1ull << 30, 1ull << 30, 4 * MIB);
+}
+
+static void small_page_where_2_mib_are(void)
+{
+	huge_pages_go_meanwhile("vmf_insert_pfn_pmd", 2 * MIB, 2 * MIB, PAGE);
+}
+
 static int put(const char *path, const char *text)
 {
 	int fd = open(path, O_WRONLY | O_CLOEXEC), ret = 0;
@@ -367,6 +431,8 @@ int main(void)
 	CASE(one_more);
 	CASE(four_times_the_bar);
 	CASE(faults_of_2_gib);
+	CASE(table_where_a_gib_was_to_be);
+	CASE(small_page_where_2_mib_are);
 	CASE(windows_run_out);
 	CASE(merged);
 	CASE(charged_to_the_caller);
