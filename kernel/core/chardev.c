@@ -194,7 +194,11 @@ static struct pci_dev *barter_pdev_by_bdf(u32 domain, u8 bus, u8 devfn)
 	if (!capable(CAP_SYS_ADMIN))
 		return ERR_PTR(-EPERM);
 	pdev = pci_get_domain_bus_and_slot(domain, bus, devfn);
-	return pdev ? pdev : ERR_PTR(-ENODEV);
+	if (!pdev)
+		return ERR_PTR(-ENODEV);
+	/* Of what was on the bus a moment ago. */
+	pci_dev_get(pci_physfn(pdev));
+	return pdev;
 }
 
 /* A device fd of a lending driver is known by the address_space it maps. */
@@ -257,8 +261,8 @@ static struct pci_dev *barter_route_provider(const struct barter_route *req,
 	*bar = buf->bar;
 	*told = barter_slice_tells_device(buf) || capable(CAP_SYS_ADMIN);
 	/* Dead or not is no question here; a device that left the bus is. */
-	pdev = device_is_registered(&buf->pdev->dev) ?
-		pci_dev_get(buf->pdev) : ERR_PTR(-ENODEV);
+	pdev = device_is_registered(&buf->pdev->dev) ? barter_pdev_get(buf->pdev) :
+						       ERR_PTR(-ENODEV);
 	dma_buf_put(dmabuf);
 	return pdev;
 }
@@ -281,7 +285,7 @@ static int barter_route(struct barter_client *client, union barter_request *u)
 		return PTR_ERR(provider);
 	importer = barter_route_importer(req);
 	if (IS_ERR(importer)) {
-		pci_dev_put(provider);
+		barter_pdev_put(provider);
 		return PTR_ERR(importer);
 	}
 
@@ -291,8 +295,8 @@ static int barter_route(struct barter_client *client, union barter_request *u)
 	strscpy_pad(req->out_text, told ? answer.text : "",
 		    sizeof(req->out_text));
 
-	pci_dev_put(importer);
-	pci_dev_put(provider);
+	barter_pdev_put(importer);
+	barter_pdev_put(provider);
 	return 0;
 }
 

@@ -60,7 +60,7 @@ int barter_exporter_init(struct barter_exporter *exp, struct pci_dev *pdev,
 	}
 
 	memset(exp, 0, sizeof(*exp));
-	exp->pdev = pci_dev_get(pdev);
+	exp->pdev = barter_pdev_get(pdev);
 	exp->mapping = mapping;
 	exp->ops = ops;
 	exp->reasons = BARTER_REASON_CLOSED;
@@ -136,7 +136,7 @@ void barter_exporter_cleanup(struct barter_exporter *exp)
 	list_del_init(&exp->node);
 	mutex_unlock(&barter_exporters_lock);
 	mtree_destroy(&exp->windows);
-	pci_dev_put(exp->pdev);
+	barter_pdev_put(exp->pdev);
 	mutex_destroy(&exp->attr_lock);
 	mutex_destroy(&exp->lock);
 }
@@ -146,7 +146,7 @@ BARTER_EXPORT(barter_exporter_cleanup);
  * barter_exporter_find_pdev - the device behind an open file of a lending driver
  * @mapping: f_mapping of the file
  *
- * Return: the device with a reference for the caller, or NULL.
+ * Return: the device with references for the caller, for barter_pdev_put(), or NULL.
  */
 struct pci_dev *barter_exporter_find_pdev(struct address_space *mapping)
 {
@@ -156,7 +156,7 @@ struct pci_dev *barter_exporter_find_pdev(struct address_space *mapping)
 	mutex_lock(&barter_exporters_lock);
 	list_for_each_entry(exp, &barter_exporters, node) {
 		if (exp->mapping == mapping) {
-			pdev = pci_dev_get(exp->pdev);
+			pdev = barter_pdev_get(exp->pdev);
 			break;
 		}
 	}

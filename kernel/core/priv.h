@@ -28,6 +28,7 @@
 #include <linux/dma-buf.h>
 #include <linux/dma-resv.h>
 #include <linux/mm_types.h>
+#include <linux/pci.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 
@@ -210,6 +211,24 @@ int barter_lend_take(struct barter_ranges *r, struct barter_lend *lend,
 /* exporter.c */
 void barter_exporter_mutex_init(struct mutex *lock);
 struct pci_dev *barter_exporter_find_pdev(struct address_space *mapping);
+
+/*
+ * References to a device and, if it is a virtual function, to its PF: the way up from it
+ * to the root leads over that, and the PCI core keeps it only while the VF is on the bus.
+ * Whoever gets them knows that it is, or has them already.
+ */
+static inline struct pci_dev *barter_pdev_get(struct pci_dev *pdev)
+{
+	pci_dev_get(pci_physfn(pdev));
+	return pci_dev_get(pdev);
+}
+
+static inline void barter_pdev_put(struct pci_dev *pdev)
+{
+	pci_dev_put(pci_physfn(pdev));
+	pci_dev_put(pdev);
+}
+
 void barter_exporter_list_pause(struct barter_exporter *exp, unsigned int *n);
 int barter_exporter_publish(struct barter_buf *buf, struct barter_buf *parent);
 int barter_window_alloc(struct barter_buf *buf);
