@@ -277,6 +277,7 @@ static int vedu_init(struct vfio_device *vdev)
 	v->stopped = true;
 	INIT_LIST_HEAD(&v->node);
 	kthread_init_work(&v->work, vedu_work);
+	vedu_work_init(v);
 	mutex_init(&v->control);
 	mutex_init(&v->lock);
 	vedu_irq_init(&v->msi);

@@ -10,6 +10,7 @@
  */
 #include <linux/nospec.h>
 #include <linux/pci_regs.h>
+#include <linux/sched/signal.h>
 
 #include "vedu.h"
 
@@ -268,12 +269,15 @@ void vedu_work(struct kthread_work *work)
 {
 	struct vedu *v = container_of(work, struct vedu, work);
 	unsigned int n;
+	bool again;
 
 	vedu_work_begin(v);
-	for (n = 0; n < BARTER_VEDU_NR_SLOTS && vedu_work_one(v); n++)
+	for (n = 0; n < BARTER_VEDU_NR_SLOTS && vedu_work_next(v) && vedu_work_one(v); n++)
 		cond_resched();
+	/* With the signal forgotten the next command has its own time. */
+	again = n == BARTER_VEDU_NR_SLOTS || fatal_signal_pending(current);
 	vedu_work_end(v);
-	if (n == BARTER_VEDU_NR_SLOTS)
+	if (again)
 		vedu_kick(v);
 }
 

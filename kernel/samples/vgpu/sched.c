@@ -18,6 +18,9 @@
 
 #include "vedu.h"
 
+/* How long a command may wait for its guest's memory, where that wait can be ended. */
+#define VEDU_PATIENCE (10 * HZ)
+
 static struct vedu *vedu_engine_next(struct vedu_engine *engine)
 {
 	struct vedu *v;
@@ -102,13 +105,42 @@ static bool vedu_wait_can_end(const struct vedu *v)
 #endif
 }
 
+static void vedu_hurry(struct vedu *v)
+{
+	struct vedu_engine *engine = v->engine;
+
+	spin_lock(&engine->lock);
+	if (v->busy)
+		send_sig(SIGKILL, v->busy, 1);
+	spin_unlock(&engine->lock);
+}
+
+static void vedu_patience(struct work_struct *work)
+{
+	struct vedu *v = container_of(to_delayed_work(work), struct vedu, patience);
+
+	vedu_hurry(v);
+}
+
+/**
+ * vedu_work_init - prepare what ends the worker's waits
+ * @v: a new vEDU
+ */
+void vedu_work_init(struct vedu *v)
+{
+	INIT_DELAYED_WORK(&v->patience, vedu_patience);
+}
+
 /**
  * vedu_work_begin - the worker begins
  * @v: its vEDU
  *
  * From here to vedu_work_end() vedu_engine_stop() sends it a signal, by which waits that can
- * be killed come to their end. Before and after it never does: the worker's own loop
- * would not like it. Nobody else can send it one: what comes from a program is ignored.
+ * be killed come to their end; and so does a command's time: iommufd has the guest's address space
+ * locked while it waits for a page of it, and a VMM that changes it meanwhile waits as
+ * well, not to be killed, with the page and all fds that could end this in its hands.
+ * Before and after it never comes: the worker's own loop would not like it. Nobody else
+ * can send it one: what comes from a program is ignored.
  */
 void vedu_work_begin(struct vedu *v)
 {
@@ -122,6 +154,25 @@ void vedu_work_begin(struct vedu *v)
 }
 
 /**
+ * vedu_work_next - the worker goes on to the next command
+ * @v: its vEDU
+ *
+ * Return: false if a signal has come that was meant for the one before, and would be the
+ * end of this one.
+ */
+bool vedu_work_next(struct vedu *v)
+{
+	/* Nobody else writes it. */
+	if (!v->busy)
+		return true;
+	cancel_delayed_work_sync(&v->patience);
+	if (fatal_signal_pending(current))
+		return false;
+	schedule_delayed_work(&v->patience, VEDU_PATIENCE);
+	return true;
+}
+
+/**
  * vedu_work_end - the worker ends
  * @v: its vEDU
  */
@@ -132,6 +183,7 @@ void vedu_work_end(struct vedu *v)
 	spin_lock(&engine->lock);
 	v->busy = NULL;
 	spin_unlock(&engine->lock);
+	cancel_delayed_work_sync(&v->patience);
 	/* And forget what has come. */
 	disallow_signal(SIGKILL);
 }
@@ -186,13 +238,8 @@ void vedu_engine_pause(struct vedu *v)
  */
 void vedu_engine_stop(struct vedu *v)
 {
-	struct vedu_engine *engine = v->engine;
-
 	vedu_engine_pause(v);
-	spin_lock(&engine->lock);
-	if (v->busy)
-		send_sig(SIGKILL, v->busy, 1);
-	spin_unlock(&engine->lock);
+	vedu_hurry(v);
 	kthread_cancel_work_sync(&v->work);
 }
 

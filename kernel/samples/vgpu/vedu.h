@@ -134,6 +134,7 @@ struct vedu {
 	struct task_struct *busy;	/* the worker, where a signal ends its waits */
 	struct kthread_worker *worker;
 	struct kthread_work work;
+	struct delayed_work patience; /* ends @busy's wait */
 
 	struct mutex control;
 	bool open;
@@ -172,7 +173,9 @@ int vedu_engine_init(struct vedu_engine *engine);
 void vedu_engine_halt(struct vedu_engine *engine);
 void vedu_kick(struct vedu *v);
 bool vedu_engine_has(struct vedu *v);
+void vedu_work_init(struct vedu *v);
 void vedu_work_begin(struct vedu *v);
+bool vedu_work_next(struct vedu *v);
 void vedu_work_end(struct vedu *v);
 void vedu_engine_submit(struct vedu *v);
 void vedu_engine_pause(struct vedu *v);

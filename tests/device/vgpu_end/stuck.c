@@ -45,6 +45,18 @@ static bool somebody_waits(int fd)
 	return poll(&(struct pollfd){ .fd = fd, .events = POLLIN }, 1, 20000) == 1;
 }
 
+/* So that a test that has failed comes to an end. */
+static void fill_in(int fd)
+{
+	struct uffdio_zeropage zero = { .range.len = MEMORY };
+	struct uffd_msg message;
+
+	if (read(fd, &message, sizeof(message)) != sizeof(message))
+		return;
+	zero.range.start = message.arg.pagefault.address & ~(PAGE - 1ull);
+	ioctl(fd, UFFDIO_ZEROPAGE, &zero);
+}
+
 static const struct barter_vedu_command into_nowhere = {
 	.op = BARTER_VEDU_OP_FILL, .dst = NOWHERE, .length = MEMORY, .value = 1,
 };
@@ -106,6 +118,8 @@ static void reset_and_closed(void)
 	munmap(p, MEMORY);
 }
 
+static bool unmaps;
+
 static int waiting_guest(void *arg)
 {
 	struct guest mine;
@@ -119,7 +133,12 @@ static int waiting_guest(void *arg)
 		return 1;
 	vedu_hold(&mine, IOVA, MEMORY, NULL);
 	vedu_submit(&mine, &into_nowhere);
+	if (unmaps && !somebody_waits(fd))
+		return 1;
 	*(volatile char *)arg = 1;
+	/* Other memory, but of the same address space. */
+	if (unmaps && vedu_unmap(&mine, IOVA, MEMORY))
+		return 1;
 	for (;;)
 		pause();
 }
@@ -145,6 +164,60 @@ static void killed_while_it_waits(void)
 	close(fd);
 	close(pidfd);
 	munmap((void *)ready, PAGE);
+}
+
+/*
+ * And it cannot be killed: it changes the address space that its vEDU's wait has locked. So
+ * that wait must not go on for as long as the page does.
+ */
+static void killed_while_it_unmaps(void)
+{
+	volatile char *ready = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+				    -1, 0);
+	long before = pages_pinned();
+	int pidfd, fd, status;
+	bool there;
+	pid_t pid;
+
+	unmaps = true;
+	pid = spawn(waiting_guest, (void *)ready);
+	pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	WAIT_FOR(there, *ready, 40000);
+	fd = (int)syscall(SYS_pidfd_getfd, pidfd, 200, 0);
+	need(there && fd >= 0, "a guest whose vEDU waits for memory");
+	WAIT_FOR(there, sleeps_in(pid, "iopt_unmap"), 5000);
+	ok(there, "it unmaps other memory and waits");
+	kill(pid, SIGKILL);
+	status = reap(pid, 60000);
+	if (!is(status, SIGKILL, "is killed")) {
+		fill_in(fd);
+		is(reap(pid, 30000), SIGKILL, "with the page it is");
+	}
+	is(pages_pinned_are(before, 20000) - before, 0, "pinned pages");
+	need(!vedu_open(&g, 1, true), "its vEDU can be opened");
+	vedu_close(&g);
+	close(fd);
+	close(pidfd);
+	munmap((void *)ready, PAGE);
+	unmaps = false;
+}
+
+/* Nobody waits for ever, and the next command is not to suffer for it. */
+static void patience_ends(void)
+{
+	void *p;
+	int fd = waits(&p);
+	bool ended;
+
+	need(fd >= 0, "stuck");
+	WAIT_FOR(ended, vedu_get64(&g, BARTER_VEDU_COMPLETED), 60000);
+	ok(ended, "the command ends");
+	is(vedu_get64(&g, BARTER_VEDU_FAILED), 1, "it has failed");
+	is(vedu_fill(&g, IOVA, 100, 0x4444444444444444ull), BARTER_VEDU_S_OK, "the next works");
+	ok(all(ram, 100, 0x44), "right");
+	guest_down();
+	close(fd);
+	munmap(p, MEMORY);
 }
 
 /* Edu goes: the guest learns of it, and all that it pinned is let go. */
@@ -181,5 +254,7 @@ void stuck_cases(void)
 		return;
 	CASE(reset_and_closed);
 	CASE_LIMIT(killed_while_it_waits, 120);
+	CASE_LIMIT(killed_while_it_unmaps, 200);
+	CASE_LIMIT(patience_ends, 120);
 	CASE(engine_goes);
 }
