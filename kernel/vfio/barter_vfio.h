@@ -61,6 +61,12 @@ struct barter_exporter *barter_vfio_exporter_get(struct barter_vfio *bv);
 void barter_vfio_exporter_put(struct barter_exporter *exp);
 void barter_vfio_exporter_update(struct barter_exporter *exp,
 				 unsigned int flags);
+bool barter_vfio_exporters_awake(void);
+
+/* power.c */
+void barter_vfio_power_hook(struct pci_dev *pdev);
+bool barter_vfio_resuming(struct pci_dev *pdev);
+void barter_vfio_power_exit(void);
 
 /* hotreset.c */
 long barter_vfio_hot_reset(struct vfio_device *vdev, unsigned long arg);

@@ -15,8 +15,13 @@
 #include <linux/moduleparam.h>
 #include <linux/rwsem.h>
 #include <linux/slab.h>
+#include <linux/spinlock.h>
 
 #include "barter_vfio.h"
+
+/* All exporters, until they are freed; a leaf. */
+static LIST_HEAD(barter_vfio_exporters);
+static DEFINE_SPINLOCK(barter_vfio_exporters_lock);
 
 /**
  * struct barter_vfio_exporter - an exporter on its own feet
@@ -27,6 +32,7 @@
  * @link: orders whoever follows @bv with its end. Taken inside
  *	mmap_lock and outside memory_lock.
  * @bv: the device, NULL once it is being removed; under @link
+ * @node: in barter_vfio_exporters
  */
 struct barter_vfio_exporter {
 	struct barter_exporter exp;
@@ -34,6 +40,7 @@ struct barter_vfio_exporter {
 	struct inode *inode;
 	struct rw_semaphore link;
 	struct barter_vfio *bv;
+	struct list_head node;
 };
 
 static struct barter_vfio_exporter *to_vfio_exporter(struct barter_exporter *exp)
@@ -47,6 +54,9 @@ static void barter_vfio_exporter_free(struct kref *ref)
 		container_of(ref, struct barter_vfio_exporter, ref);
 	struct super_block *sb = ve->inode->i_sb;
 
+	spin_lock(&barter_vfio_exporters_lock);
+	list_del(&ve->node);
+	spin_unlock(&barter_vfio_exporters_lock);
 	barter_exporter_cleanup(&ve->exp);
 	iput(ve->inode);
 	deactivate_super(sb);
@@ -161,6 +171,9 @@ int barter_vfio_exporter_new(struct barter_vfio *bv)
 	atomic_inc(&inode->i_sb->s_active);
 	ve->inode = inode;
 	bv->exp = &ve->exp;
+	spin_lock(&barter_vfio_exporters_lock);
+	list_add_tail(&ve->node, &barter_vfio_exporters);
+	spin_unlock(&barter_vfio_exporters_lock);
 	barter_vfio_declare_locks(ve);
 	return 0;
 }
@@ -215,4 +228,46 @@ void barter_vfio_exporter_update(struct barter_exporter *exp, unsigned int flags
 	if (ve->bv)
 		barter_vfio_update(ve->bv, flags);
 	up_read(&ve->link);
+}
+
+/* The next one that somebody still holds, with a reference; that of @ve is dropped. */
+static struct barter_vfio_exporter *barter_vfio_exporter_next(struct barter_vfio_exporter *ve)
+{
+	struct barter_vfio_exporter *prev = ve, *found = NULL;
+
+	spin_lock(&barter_vfio_exporters_lock);
+	ve = list_prepare_entry(prev, &barter_vfio_exporters, node);
+	list_for_each_entry_continue(ve, &barter_vfio_exporters, node) {
+		if (kref_get_unless_zero(&ve->ref)) {
+			found = ve;
+			break;
+		}
+	}
+	spin_unlock(&barter_vfio_exporters_lock);
+	if (prev)
+		barter_vfio_exp_put(&prev->exp);
+	return found;
+}
+
+/**
+ * barter_vfio_exporters_awake - see to all devices that were in low power
+ *
+ * One that has left it by itself gives its memory back. Context: may sleep, and waits for
+ * whoever is about to change the state of such a device.
+ *
+ * Return: whether one of them was just being resumed.
+ */
+bool barter_vfio_exporters_awake(void)
+{
+	struct barter_vfio_exporter *ve = NULL;
+	bool resuming = false;
+
+	while ((ve = barter_vfio_exporter_next(ve))) {
+		if (!(barter_exporter_reasons(&ve->exp) & BARTER_REASON_LOW_POWER))
+			continue;
+		/* First, or its end could come in between. */
+		resuming |= barter_vfio_resuming(ve->exp.pdev);
+		barter_vfio_exporter_update(&ve->exp, 0);
+	}
+	return resuming;
 }

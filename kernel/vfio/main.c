@@ -170,6 +170,7 @@ static int barter_vfio_probe(struct pci_dev *pdev, const struct pci_device_id *i
 	/* vfio-pci-core takes the drvdata for its own structure. */
 	dev_set_drvdata(&pdev->dev, &bv->core);
 	ret = vfio_pci_core_register_device(&bv->core);
+	barter_vfio_power_hook(pdev);
 	if (ret)
 		vfio_put_device(&bv->core.vdev);
 	return ret;
@@ -190,10 +191,15 @@ static void barter_vfio_remove(struct pci_dev *pdev)
 
 static int barter_vfio_sriov_configure(struct pci_dev *pdev, int nr_virtfn)
 {
+	struct vfio_pci_core_device *core = dev_get_drvdata(&pdev->dev);
+	int ret;
+
 	if (!enable_sriov)
 		return -ENOENT;
-	return vfio_pci_core_sriov_configure(dev_get_drvdata(&pdev->dev),
-					     nr_virtfn);
+	ret = vfio_pci_core_sriov_configure(core, nr_virtfn);
+	/* It puts the PF into D0, which its user may have left. */
+	barter_vfio_update(container_of(core, struct barter_vfio, core), BARTER_REVOKE_KILLABLE);
+	return ret;
 }
 
 static struct pci_driver barter_vfio_driver = {
@@ -215,8 +221,11 @@ static int __init barter_vfio_init(void)
 	debugfs_create_atomic_t("config_races", 0444, barter_vfio_debugfs,
 				&barter_vfio_config_races);
 	ret = pci_register_driver(&barter_vfio_driver);
-	if (ret)
+	if (ret) {
+		/* It may have had devices for a moment. */
+		barter_vfio_power_exit();
 		debugfs_remove(barter_vfio_debugfs);
+	}
 	return ret;
 }
 module_init(barter_vfio_init);
@@ -224,6 +233,7 @@ module_init(barter_vfio_init);
 static void __exit barter_vfio_exit(void)
 {
 	pci_unregister_driver(&barter_vfio_driver);
+	barter_vfio_power_exit();
 	debugfs_remove(barter_vfio_debugfs);
 }
 module_exit(barter_vfio_exit);

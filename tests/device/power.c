@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -259,6 +260,62 @@ static void low_power_with_wakeup(void)
 	finish();
 }
 
+static bool suspended(void)
+{
+	char text[16] = "";
+
+	return sysfs_read(text, sizeof(text), "/sys/bus/pci/devices/%s/power/runtime_status",
+			  nvme.bdf) > 0 &&
+	       !strncmp(text, "suspended", 9);
+}
+
+/* By a call of the user's on the device, or by the host, which allows no sleep any more. */
+static void woken(bool by_host)
+{
+	int event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	uint64_t n = 0;
+	uint32_t v = 0;
+	bool now;
+
+	need(start(), "start");
+	is_errno(entry_with_wakeup(event), 0, "entry with wakeup");
+	in_low_power("asleep");
+	WAIT_FOR(now, suspended(), 10000);
+	need(now, "the device is suspended");
+	is(read(event, &n, sizeof(n)), -1, "nobody is woken yet");
+	in_low_power("suspended");
+	if (by_host) {
+		sysfs_write("on", "/sys/bus/pci/devices/%s/power/control", nvme.bdf);
+	} else {
+		is_errno(dev_read(&nvme, 0, &v, 4), 0, "a read of config space");
+	}
+	is(read(event, &n, sizeof(n)), (long)sizeof(n), "the user is woken");
+	/* Nobody calls the exit. */
+	WAIT_FOR(now, !(buf_reasons(fd) & BARTER_REASON_LOW_POWER), 10000);
+	ok(now, "it is not in low power any more");
+	/* A device may lose COMMAND on the way back. */
+	dev_set_memory(&nvme, true);
+	usable("awake");
+	close(buf_export1(&nvme, 0, 0, PAGE));
+	is_errno(entry_with_wakeup(event), 0, "and once more to sleep");
+	in_low_power("asleep again");
+	is_errno(dev_feature_set(&nvme, VFIO_DEVICE_FEATURE_LOW_POWER_EXIT), 0, "exit");
+	dev_set_memory(&nvme, true);
+	usable("after the exit");
+	sysfs_write("auto", "/sys/bus/pci/devices/%s/power/control", nvme.bdf);
+	close(event);
+	finish();
+}
+
+static void woken_by_its_user(void)
+{
+	woken(false);
+}
+static void woken_by_the_host(void)
+{
+	woken(true);
+}
+
 static void close_in_d3hot(void)
 {
 	uint32_t v;
@@ -288,6 +345,8 @@ int main(void)
 	CASE(function_level_reset);
 	CASE(low_power);
 	CASE(low_power_with_wakeup);
+	CASE(woken_by_its_user);
+	CASE(woken_by_the_host);
 	CASE(close_in_d3hot);
 	return tap_done();
 }
