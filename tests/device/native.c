@@ -330,12 +330,6 @@ static int own1(uint64_t offset, uint64_t n)
 	return own_export(&mem, BAR, &range, 1);
 }
 
-/* The kernel's own importers of native buffers leak (7.2, 7.3). */
-static bool may_map_native(void)
-{
-	return access("/sys/kernel/debug/kmemleak", F_OK) != 0;
-}
-
 static void revoked_together(const char *cause, int (*off)(const struct dev *),
 			     int (*on)(const struct dev *))
 {

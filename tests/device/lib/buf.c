@@ -195,3 +195,8 @@ int buf_count(const char *bdf)
 	fclose(f);
 	return count;
 }
+
+bool may_map_native(void)
+{
+	return access("/sys/kernel/debug/kmemleak", F_OK) != 0;
+}
