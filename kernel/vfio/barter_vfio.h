@@ -10,6 +10,7 @@
 #include <linux/barter.h>
 #include <linux/mutex.h>
 #include <linux/vfio_pci_core.h>
+#include <linux/wait.h>
 
 /**
  * struct barter_vfio - one device
@@ -21,7 +22,10 @@
  * @open: vfio-pci-core's copy of config space exists; under @state_lock
  * @claim_lock: of two who would claim a BAR only one does. Taken by exports, and with
  *	mmap_lock held
- * @resets: resets that go on. Core's memory_lock does not cover those through sysfs
+ * @resets: resets that go on. Core's memory_lock does not cover those through sysfs.
+ *	The first of them begins under @turn_lock
+ * @mover: the task that opens or closes the device, NULL if none does; under @turn_lock
+ * @turns: whoever waits for the end of either
  * @broken: AER has found an error and nothing has mended it
  * @af_cap: position of the Advanced Features capability, 0 without
  */
@@ -32,6 +36,9 @@ struct barter_vfio {
 	bool open;
 	struct mutex claim_lock;
 	atomic_t resets;
+	spinlock_t turn_lock;
+	struct task_struct *mover;
+	wait_queue_head_t turns;
 	bool broken;
 	u8 af_cap;
 };
@@ -49,6 +56,9 @@ extern atomic_t barter_vfio_config_races;
 extern const struct pci_error_handlers barter_vfio_err_handlers;
 bool barter_vfio_memory_on(const struct barter_vfio *bv);
 void barter_vfio_update(struct barter_vfio *bv, unsigned int flags);
+int barter_vfio_open_begin(struct barter_vfio *bv);
+void barter_vfio_close_begin(struct barter_vfio *bv);
+void barter_vfio_move_end(struct barter_vfio *bv);
 ssize_t barter_vfio_write(struct vfio_device *vdev, const char __user *buf,
 			  size_t count, loff_t *ppos);
 long barter_vfio_ioctl(struct vfio_device *vdev, unsigned int cmd,
@@ -66,6 +76,7 @@ bool barter_vfio_exporters_awake(void);
 /* power.c */
 void barter_vfio_power_hook(struct pci_dev *pdev);
 bool barter_vfio_resuming(struct pci_dev *pdev);
+void barter_vfio_power_init(void);
 void barter_vfio_power_exit(void);
 
 /* hotreset.c */

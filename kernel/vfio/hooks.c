@@ -229,13 +229,98 @@ static struct barter_vfio *barter_vfio_from_pdev(struct pci_dev *pdev)
 	return container_of(core, struct barter_vfio, core);
 }
 
+/* Nobody should have to wait that long; who does goes on, as with stock vfio-pci. */
+#define BARTER_TURN_TIMEOUT (60 * HZ)
+
+/*
+ * Core saves and restores the device's configuration when it is opened and closed, and the
+ * PCI core does so for each reset, in one and the same place of struct pci_dev, under no
+ * common lock. Whoever comes in between has the other one save, or restore, a device that
+ * is just being reset: its BARs are lost. So either there are resets, or there is a mover.
+ */
+
+/**
+ * barter_vfio_open_begin - nobody else resets the device until barter_vfio_move_end()
+ * @bv: the device, in a set whose lock the caller holds
+ *
+ * Return: 0, or -EAGAIN if somebody does now, as core says if it cannot lock the device.
+ */
+int barter_vfio_open_begin(struct barter_vfio *bv)
+{
+	int ret = -EAGAIN;
+
+	spin_lock_irq(&bv->turn_lock);
+	if (!atomic_read(&bv->resets)) {
+		bv->mover = current;
+		ret = 0;
+	}
+	spin_unlock_irq(&bv->turn_lock);
+	return ret;
+}
+
+/**
+ * barter_vfio_close_begin - nobody else resets the device until barter_vfio_move_end()
+ * @bv: the device, in a set whose lock the caller holds; without buffers that live
+ *
+ * A close cannot fail: it waits for a reset to end. But a reset of several devices may
+ * itself wait for an importer of another one, which the closer may be about to end.
+ */
+void barter_vfio_close_begin(struct barter_vfio *bv)
+{
+	long left;
+
+	spin_lock_irq(&bv->turn_lock);
+	left = wait_event_lock_irq_timeout(bv->turns, !atomic_read(&bv->resets), bv->turn_lock,
+					   BARTER_TURN_TIMEOUT);
+	bv->mover = current;
+	spin_unlock_irq(&bv->turn_lock);
+	if (!left)
+		pci_warn(bv->core.pdev, "is closed in the middle of a reset that does not end\n");
+}
+
+/**
+ * barter_vfio_move_end - it is open, or closed
+ * @bv: the device
+ */
+void barter_vfio_move_end(struct barter_vfio *bv)
+{
+	spin_lock_irq(&bv->turn_lock);
+	bv->mover = NULL;
+	spin_unlock_irq(&bv->turn_lock);
+	wake_up_all(&bv->turns);
+}
+
+/*
+ * Counted first: nobody begins to move any more. Opening and closing reset the device too,
+ * and try only to lock it for that, so they do not wait for whoever waits here.
+ */
+static void barter_vfio_reset_begin(struct barter_vfio *bv)
+{
+	long left;
+
+	spin_lock_irq(&bv->turn_lock);
+	atomic_inc(&bv->resets);
+	left = wait_event_lock_irq_timeout(bv->turns, !bv->mover || bv->mover == current,
+					   bv->turn_lock, BARTER_TURN_TIMEOUT);
+	spin_unlock_irq(&bv->turn_lock);
+	if (!left)
+		pci_warn(bv->core.pdev,
+			 "is reset while it is opened or closed, which does not end\n");
+}
+
+static void barter_vfio_reset_end(struct barter_vfio *bv)
+{
+	if (atomic_dec_and_test(&bv->resets))
+		wake_up_all(&bv->turns);
+}
+
 /* Also on closed devices, and with or without memory_lock: see the head. */
 static void barter_vfio_reset_prepare(struct pci_dev *pdev)
 {
 	struct barter_vfio *bv = barter_vfio_from_pdev(pdev);
 
 	/* First, so that what the revoke takes away does not fault back in. */
-	atomic_inc(&bv->resets);
+	barter_vfio_reset_begin(bv);
 	barter_exporter_revoke(bv->exp, BARTER_REASON_RESET, 0);
 }
 
@@ -248,7 +333,7 @@ static void barter_vfio_reset_done(struct pci_dev *pdev)
 	WRITE_ONCE(bv->broken, false);
 	barter_exporter_restore(bv->exp, BARTER_REASON_ERROR);
 	/* Before anybody is told that memory is back. */
-	atomic_dec(&bv->resets);
+	barter_vfio_reset_end(bv);
 	barter_exporter_restore(bv->exp, BARTER_REASON_RESET);
 }
 

@@ -56,6 +56,8 @@ static int barter_vfio_init_dev(struct vfio_device *vdev)
 	barter_vfio_native_init(bv);
 	mutex_init(&bv->state_lock);
 	mutex_init(&bv->claim_lock);
+	spin_lock_init(&bv->turn_lock);
+	init_waitqueue_head(&bv->turns);
 	bv->af_cap = pci_find_capability(bv->core.pdev, PCI_CAP_ID_AF);
 	ret = barter_vfio_exporter_new(bv);
 	if (ret)
@@ -109,7 +111,11 @@ static int barter_vfio_open(struct vfio_device *vdev)
 	ret = barter_vfio_add_windows(bv);
 	if (ret)
 		return ret;
+	ret = barter_vfio_open_begin(bv);
+	if (ret)
+		return ret;
 	ret = vfio_pci_core_enable(&bv->core);
+	barter_vfio_move_end(bv);
 	if (ret)
 		return ret;
 	vfio_pci_core_finish_enable(&bv->core);
@@ -131,7 +137,9 @@ static void barter_vfio_close(struct vfio_device *vdev)
 	mutex_lock(&bv->state_lock);
 	bv->open = false;
 	mutex_unlock(&bv->state_lock);
+	barter_vfio_close_begin(bv);
 	vfio_pci_core_close_device(vdev);
+	barter_vfio_move_end(bv);
 }
 
 static const struct vfio_device_ops barter_vfio_ops = {
@@ -220,6 +228,7 @@ static int __init barter_vfio_init(void)
 	barter_vfio_debugfs = debugfs_create_dir("barter-vfio-pci", NULL);
 	debugfs_create_atomic_t("config_races", 0444, barter_vfio_debugfs,
 				&barter_vfio_config_races);
+	barter_vfio_power_init();
 	ret = pci_register_driver(&barter_vfio_driver);
 	if (ret) {
 		/* It may have had devices for a moment. */

@@ -24,8 +24,7 @@ static const struct dev_pm_ops *barter_vfio_core_pm;
 static struct dev_pm_ops barter_vfio_pm;
 static DEFINE_MUTEX(barter_vfio_pm_lock);
 
-static void barter_vfio_awake(struct work_struct *work);
-static DECLARE_DELAYED_WORK(barter_vfio_awake_work, barter_vfio_awake);
+static struct delayed_work barter_vfio_awake_work;
 
 /* Frozen, since a machine that goes to sleep itself has its devices in other states. */
 static void barter_vfio_awake_soon(unsigned long delay)
@@ -91,6 +90,14 @@ bool barter_vfio_resuming(struct pci_dev *pdev)
 #else
 	return false;
 #endif
+}
+
+/**
+ * barter_vfio_power_init - before the first device is registered
+ */
+void barter_vfio_power_init(void)
+{
+	INIT_DELAYED_WORK(&barter_vfio_awake_work, barter_vfio_awake);
 }
 
 /**

@@ -9,9 +9,12 @@
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <linux/pci_regs.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -108,6 +111,72 @@ static void listed_while_it_goes(void)
 	close(pipes[0]);
 	close(pipes[1]);
 	is(buf_count(mem.bdf), before - 1, "debugfs works");
+}
+
+/* Of 64 bits; all ones if it cannot be read. */
+static uint64_t raw_bar(void)
+{
+	uint64_t v = UINT64_MAX;
+	char path[64];
+	int config;
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/config", mem.bdf);
+	config = open(path, O_RDONLY | O_CLOEXEC);
+	if (pread(config, &v, sizeof(v), PCI_BASE_ADDRESS_0 + 4 * BAR) != sizeof(v))
+		v = UINT64_MAX;
+	close(config);
+	return v;
+}
+
+static volatile bool enough;
+static long nr_resets;
+
+static void *host_resets(void *bdf)
+{
+	for (unsigned int i = 1; !enough; i++) {
+		nr_resets += !sysfs_put("1", "/sys/bus/pci/devices/%s/reset", (char *)bdf);
+		usleep(i * 7919 % 20000);
+	}
+	return NULL;
+}
+
+/*
+ * The PCI core's saved state of a device is everybody's who saves or restores it. A device
+ * that was opened or closed while the host reset it has lost its BARs with stock vfio-pci.
+ */
+static void reset_while_it_opens_and_closes(void)
+{
+	unsigned int opens = 0;
+	char bdf[BDF_LENGTH];
+	uint64_t before;
+	pthread_t host;
+
+	strcpy(bdf, mem.bdf);
+	before = raw_bar();
+	need(before & ~0xfull && before != UINT64_MAX, "BAR %d is at %#llx", BAR,
+	     (unsigned long long)before);
+	fixture_close();
+	enough = false;
+	pthread_create(&host, NULL, host_resets, bdf);
+	for (unsigned int i = 0; i < 200; i++) {
+		struct dev d;
+
+		/* Refused while a reset has the device. */
+		if (dev_open_bound(&d, bdf)) {
+			usleep(1000);
+			continue;
+		}
+		opens++;
+		usleep(i * 6007 % 20000);
+		dev_close(&d);
+	}
+	enough = true;
+	pthread_join(host, NULL);
+	ok(opens > 20 && nr_resets > 20, "opened %u times, reset %ld times", opens, nr_resets);
+	is(raw_bar(), before, "the BAR is where it was");
+	fixture_open();
+	need(lend(), "and shows memory");
+	unlend();
 }
 
 static int unbind_child(void *arg)
@@ -382,6 +451,7 @@ int main(void)
 {
 	fixture_open();
 	CASE(listed_while_it_goes);
+	CASE(reset_while_it_opens_and_closes);
 	CASE(unbind_while_open);
 	CASE(unbind_when_closed);
 	CASE(unbind_while_imported);
