@@ -116,10 +116,13 @@ fix)
 	check 'as the kernel has it' [ "$(stat -c '%F %a' /dev/barter)" = 'character special file 666' ]
 	check 'and works' says '^ok */dev/barter'
 	check 'exit status 0' exits 0
-	rm /dev/vfio/vfio
-	doctor --fix
-	check "VFIO's node" says 'done: mknod -m 0666 /dev/vfio/vfio'
-	check 'works too' says '^ok */dev/vfio/vfio'
+	# With iommufd nobody needs containers, nor type 1.
+	if [ ! -e /dev/iommu ]; then
+		rm /dev/vfio/vfio
+		doctor --fix
+		check "VFIO's node" says 'done: mknod -m 0666 /dev/vfio/vfio'
+		check 'works too' says '^ok */dev/vfio/vfio'
+	fi
 	chmod 600 /dev/barter
 	doctor --fix
 	check 'rights are not given' [ "$(stat -c %a /dev/barter)" = 600 ]
@@ -161,10 +164,12 @@ fix)
 	check 'once' [ "$(grep -c 'modprobe barter-vfio-pci' /tmp/said)" = 1 ]
 	check 'nothing is missing' says 'nothing is missing'
 	check 'exit status 0 then' exits 0
-	rmmod vfio_iommu_type1
-	doctor --fix
-	check 'type 1' says 'done: modprobe vfio_iommu_type1'
-	check 'is there again' [ -e /sys/module/vfio_iommu_type1 ]
+	if [ ! -e /dev/iommu ]; then
+		rmmod vfio_iommu_type1
+		doctor --fix
+		check 'type 1' says 'done: modprobe vfio_iommu_type1'
+		check 'is there again' [ -e /sys/module/vfio_iommu_type1 ]
+	fi
 	mv "/lib/modules/$(uname -r)" /lib/away
 	rmmod barter-vfio-pci
 	doctor --fix

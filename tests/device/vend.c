@@ -582,7 +582,14 @@ static bool shown(int terminal, char *all, size_t size, const char *text)
 		n += (size_t)got;
 		all[n] = 0;
 	}
-	return strstr(all, text);
+	if (strstr(all, text))
+		return true;
+	for (char *at = all; *at; at++) {
+		if (*at < ' ')
+			*at = '~';
+	}
+	diag("not \"%s\" within %zu bytes: ...%s", text, n, all + (n > 400 ? n - 400 : 0));
+	return false;
 }
 
 /* Whoever waits at a terminal is told for whom, and for how long. */
