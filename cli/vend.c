@@ -301,9 +301,12 @@ static int take_back(struct barter_broker *broker,
 			break;
 		if (strcmp(blocker, status.blocker)) {
 			memcpy(blocker, status.blocker, sizeof(blocker));
-			progress_end();
-			fprintf(stderr, "barter: lease %s: held up by %s\n",
-				options->lease, PLAIN_TEXT(blocker));
+			/* It may have let go a moment before it is back. */
+			if (blocker[0]) {
+				progress_end();
+				fprintf(stderr, "barter: lease %s: held up by %s\n", options->lease,
+					PLAIN_TEXT(blocker));
+			}
 		}
 		progress_begin(options->lease, "is being taken back", 0);
 		nanosleep(&pause, NULL);
