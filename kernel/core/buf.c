@@ -35,7 +35,7 @@ struct barter_buf *barter_buf_from_dmabuf(struct dma_buf *dmabuf)
 }
 
 /**
- * barter_buf_get - take a reference, unless the buffer is being released
+ * barter_buf_get - take a reference, if anybody has one
  * @buf: a buffer found on a list; the caller holds that list's lock
  *
  * A dma-buf lives as long as its dentry, which an O_PATH open or a reader of

@@ -82,7 +82,7 @@ void barter_revoke_notify(struct barter_buf *buf)
 }
 
 /*
- * Every buffer of the exporter that is not being released, with a reference, on
+ * Every buffer of the exporter that anybody has a reference to, with another, on
  * a list of the caller's.
  */
 static void barter_revoke_collect(struct barter_exporter *exp,

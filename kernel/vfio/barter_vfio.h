@@ -23,7 +23,7 @@
  * @claim_lock: of two who would claim a BAR only one does. Taken by exports, and with
  *	mmap_lock held
  * @resets: resets that go on. Core's memory_lock does not cover those through sysfs.
- *	The first of them begins under @turn_lock
+ *	Each begins under @turn_lock
  * @mover: the task that opens or closes the device, NULL if none does; under @turn_lock
  * @turns: whoever waits for the end of either
  * @broken: AER has found an error and nothing has mended it
@@ -56,13 +56,17 @@ extern atomic_t barter_vfio_config_races;
 extern const struct pci_error_handlers barter_vfio_err_handlers;
 bool barter_vfio_memory_on(const struct barter_vfio *bv);
 void barter_vfio_update(struct barter_vfio *bv, unsigned int flags);
-int barter_vfio_open_begin(struct barter_vfio *bv);
-void barter_vfio_close_begin(struct barter_vfio *bv);
-void barter_vfio_move_end(struct barter_vfio *bv);
 ssize_t barter_vfio_write(struct vfio_device *vdev, const char __user *buf,
 			  size_t count, loff_t *ppos);
 long barter_vfio_ioctl(struct vfio_device *vdev, unsigned int cmd,
 		       unsigned long arg);
+
+/* turns.c */
+int barter_vfio_open_begin(struct barter_vfio *bv);
+void barter_vfio_close_begin(struct barter_vfio *bv);
+void barter_vfio_move_end(struct barter_vfio *bv);
+void barter_vfio_reset_begin(struct barter_vfio *bv);
+void barter_vfio_reset_end(struct barter_vfio *bv);
 
 /* exporter.c */
 int barter_vfio_exporter_new(struct barter_vfio *bv);
