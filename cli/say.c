@@ -89,6 +89,8 @@ int failed_open(const char *bdf, int error)
 	case -EACCES:
 	case -EBUSY:
 		return failed_node(bdf, error);
+	case -EAGAIN:
+		return failed(bdf, "is just being reset; try again");
 	case -EPERM:
 		return failed(bdf, "the kernel does not hand out its IOMMU group; run: barter doctor %s",
 			      bdf);

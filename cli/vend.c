@@ -51,6 +51,12 @@ int failed_broker(const char *path, int error)
 	case -EPROTOTYPE:
 		return failed(path, "who listens there does not speak the broker's protocol, version %d; name its socket with --socket",
 			      BARTER_VEND_VERSION);
+	case -EAGAIN:
+		return failed(
+			path,
+			"the broker takes in nobody at this moment: too many want to, or it stands still; try again");
+	case -EMFILE:
+		return failed(path, "no room for one more fd; raise the limit: ulimit -n");
 	default:
 		return failed(path, "%s%s", strerror(-error), error == -EACCES ?
 			      "; its owner says by the socket's mode who may use it" : "");

@@ -268,8 +268,8 @@ BARTER_API int barter_broker_borrow(struct barter_broker *broker,
 	ret = ask(broker, &request.head, sizeof(request), BARTER_VEND_BORROW,
 		  &answer, sizeof(answer), fd);
 	if (ret == LOST_FD) {
-		barter_broker_return(broker, answer.lease);
-		return -EMFILE;
+		ret = barter_broker_return(broker, answer.lease);
+		return ret && ret != -ENOENT ? ret : -EMFILE;
 	}
 	if (ret)
 		return ret;

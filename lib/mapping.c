@@ -81,7 +81,7 @@ int barter_map_aligned(int fd, uint64_t file_offset, uint64_t align_offset,
 			*address = got;
 			return 0;
 		}
-		/* Another thread was faster. */
+		/* EEXIST: another thread was faster. */
 		if (errno != EEXIST)
 			return -errno;
 	}

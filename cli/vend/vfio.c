@@ -68,7 +68,8 @@ static int open_alone_or_beside(const char *name,
 	for (other = handles; ret == -EBUSY && other; other = other->next)
 		ret = barter_device_open_beside(name, BARTER_OPEN_MEMORY,
 						other->device, device);
-	return ret;
+	/* Whoever resets it has it: a client may try again. */
+	return ret == -EAGAIN ? -EBUSY : ret;
 }
 
 static int vfio_open(const char *name, int wanted, void **result)

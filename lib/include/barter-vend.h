@@ -304,8 +304,8 @@ struct barter_broker;
  * @broker: where the handle goes; barter_broker_close() releases it
  *
  * Return: 0, -ENOENT (no such socket), -ECONNREFUSED (nobody listens), -EACCES,
- * -EAGAIN (too many connect at this moment), -ENAMETOOLONG, -EPROTOTYPE (a socket
- * of another type), -ENOMEM, -EMFILE.
+ * -EAGAIN (too many connect at this moment, or the broker stands still), -ENAMETOOLONG,
+ * -EPROTOTYPE (a socket of another type), -ENOMEM, -EMFILE.
  */
 int barter_broker_open(const char *path, struct barter_broker **broker);
 

@@ -78,9 +78,10 @@ struct barter_device;
  * Return: 0, or -EINVAL (@bdf or @flags malformed), -ENODEV (no such device),
  * -ENXIO (not bound to a VFIO driver, or no IOMMU group), -ENOENT (VFIO is not
  * loaded), -EACCES (no permission for the VFIO node, or a VF that takes a token),
- * -EBUSY (somebody has the device open, or its group), -EPERM (the group is not
- * viable: another device of it is bound to a driver that is not for VFIO, or, by
- * character device, is in another address space; or interrupts are not isolated),
+ * -EBUSY (somebody has the device open, or its group), -EAGAIN (it is just being
+ * reset), -EPERM (the group is not viable: another device of it is bound to a driver
+ * that is not for VFIO, or, by character device, is in another address space; or
+ * interrupts are not isolated),
  * -EOPNOTSUPP (the way asked for by @flags does not exist), -ENOMEM, -EMFILE, or
  * what else the kernel gives.
  */
