@@ -246,7 +246,7 @@ static void *reads(void *at)
 /*
  * While one thread's fault is about to put a huge page there, huge pages are switched
  * off, and another's comes with a small one, for which mm has put a table where the huge
- * one was to be; or would have, had it been the first.
+ * one was to be; or, within 2 MiB, finds its own place taken by the huge one.
  */
 static void huge_pages_go_meanwhile(const char *insert, uint64_t n, uint64_t align, uint64_t other)
 {

@@ -272,7 +272,7 @@ static bool suspended(void)
 /* By a call of the user's on the device, or by the host, which allows no sleep any more. */
 static void woken(bool by_host)
 {
-	int event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	int event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), other;
 	uint64_t n = 0;
 	uint32_t v = 0;
 	bool now;
@@ -296,7 +296,9 @@ static void woken(bool by_host)
 	/* A device may lose COMMAND on the way back. */
 	dev_set_memory(&nvme, true);
 	usable("awake");
-	close(buf_export1(&nvme, 0, 0, PAGE));
+	other = buf_export1(&nvme, 0, 0, PAGE);
+	is(other < 0 ? other : buf_state(other), BARTER_STATE_OK, "a new buffer");
+	close(other);
 	is_errno(entry_with_wakeup(event), 0, "and once more to sleep");
 	in_low_power("asleep again");
 	is_errno(dev_feature_set(&nvme, VFIO_DEVICE_FEATURE_LOW_POWER_EXIT), 0, "exit");

@@ -102,7 +102,10 @@
 #define BARTER_VEDU_S_DEVICE_MEMORY	7
 #define BARTER_VEDU_S_UNMAPPED	8	/* the guest unmapped it meanwhile */
 #define BARTER_VEDU_S_LIMIT	9	/* more memory than a vEDU may have pinned */
-/* The host has none, or it is over RLIMIT_MEMLOCK or the limit of the cgroup. */
+/*
+ * The host has none, or it is over RLIMIT_MEMLOCK or the limit of the cgroup; or, with
+ * iommufd, the guest's did not come within ten seconds.
+ */
 #define BARTER_VEDU_S_NO_MEMORY	10
 #define BARTER_VEDU_S_ENGINE	11	/* the physical device cannot reach it, or has failed */
 #define BARTER_VEDU_S_HELD	12	/* HOLD: too many; RELEASE: not held */

@@ -7,9 +7,8 @@
  * A job goes back and forth between two. Its vEDU's own worker (ring.c) takes commands
  * out of the ring, pins memory and gives it back, which may take as long as the guest
  * pleases: a page that it maps may be slow to come, or never come. So whoever stops a
- * vEDU ends such a wait by a signal, which only a thread of one's own can be sent, no
- * work item. The engine's worker, which
- * all guests wait for, does transfers and nothing else. A turn of it is at most two,
+ * vEDU ends such a wait by a signal, and time does, which only a thread of one's own can
+ * be sent, no work item. The engine's worker, which all guests wait for, does transfers and nothing else. A turn of it is at most two,
  * whatever the command: what a guest asks for decides how many turns it needs, not how
  * long others wait.
  */
