@@ -217,6 +217,7 @@ static int exec_child(void *arg)
 static void exec_closes(void)
 {
 	int ends[2];
+	bool sleeps;
 	char byte;
 	pid_t pid;
 
@@ -225,8 +226,10 @@ static void exec_closes(void)
 	need(!pipe(ends), "a pipe");
 	pid = spawn(exec_child, ends);
 	close(ends[1]);
-	is(read(ends[0], &byte, 1), 0, "a child that has become another program");
-	ok(is_running(pid), "runs");
+	is(read(ends[0], &byte, 1), 0, "a child that becomes another program");
+	/* One file is released after the other, all before the program begins. */
+	WAIT_FOR(sleeps, sleeps_in(pid, "nanosleep"), LONG);
+	ok(sleeps, "which runs");
 	is_errno(blink(), 0, "memory off and on");
 	is(event_take(event, QUIET), 0, "its watch has ended");
 	kill(pid, SIGKILL);
