@@ -24,7 +24,8 @@
  *	mmap_lock held
  * @resets: resets that go on. Core's memory_lock does not cover those through sysfs.
  *	Each begins under @turn_lock
- * @mover: the task that opens or closes the device, NULL if none does; under @turn_lock
+ * @turn_lock: that either others reset the device or @mover opens or closes it
+ * @mover: the task that does, NULL if none does; under @turn_lock
  * @turns: whoever waits for the end of either
  * @broken: AER has found an error and nothing has mended it
  * @af_cap: position of the Advanced Features capability, 0 without

@@ -284,11 +284,10 @@ static void woken(bool by_host)
 	need(now, "the device is suspended");
 	is(read(event, &n, sizeof(n)), -1, "nobody is woken yet");
 	in_low_power("suspended");
-	if (by_host) {
+	if (by_host)
 		sysfs_write("on", "/sys/bus/pci/devices/%s/power/control", nvme.bdf);
-	} else {
+	else
 		is_errno(dev_read(&nvme, 0, &v, 4), 0, "a read of config space");
-	}
 	is(read(event, &n, sizeof(n)), (long)sizeof(n), "the user is woken");
 	/* Nobody calls the exit. */
 	WAIT_FOR(now, !(buf_reasons(fd) & BARTER_REASON_LOW_POWER), 10000);
