@@ -8,9 +8,9 @@
  * out of the ring, pins memory and gives it back, which may take as long as the guest
  * pleases: a page that it maps may be slow to come, or never come. So whoever stops a
  * vEDU ends such a wait by a signal, and time does, which only a thread of one's own can
- * be sent, no work item. The engine's worker, which all guests wait for, does transfers and nothing else. A turn of it is at most two,
- * whatever the command: what a guest asks for decides how many turns it needs, not how
- * long others wait.
+ * be sent, no work item. The engine's worker, which all guests wait for, does transfers
+ * and nothing else. A turn of it is at most two, whatever the command: what a guest asks
+ * for decides how many turns it needs, not how long others wait.
  */
 #include <linux/pci.h>
 #include <linux/sched/signal.h>
@@ -135,11 +135,11 @@ void vedu_work_init(struct vedu *v)
  * @v: its vEDU
  *
  * From here to vedu_work_end() vedu_engine_stop() sends it a signal, by which waits that can
- * be killed come to their end; and so does a command's time: iommufd has the guest's address space
- * locked while it waits for a page of it, and a VMM that changes it meanwhile waits as
- * well, not to be killed, with the page and all fds that could end this in its hands.
- * Before and after it never comes: the worker's own loop would not like it. Nobody else
- * can send it one: what comes from a program is ignored.
+ * be killed come to their end; and so does a command's time: iommufd has the guest's
+ * address space locked while it waits for a page of it, and a VMM that changes it
+ * meanwhile waits as well, not to be killed, with the page and all fds that could end this
+ * in its hands. Before and after it never comes: the worker's own loop would not like it.
+ * Nobody else can send it one: what comes from a program is ignored.
  */
 void vedu_work_begin(struct vedu *v)
 {
