@@ -23,6 +23,18 @@
 #include "priv.h"
 #include "trace.h"
 
+/*
+ * Entries of 1 GiB last until the first VMA that may have one is split or moved. mm can
+ * do neither with them: it takes what is behind one for a table of smaller ones and writes
+ * there, clears one without a word to the CPUs, or leaves it to two VMAs.
+ */
+enum {
+	BARTER_PUDS_NONE, /* as yet */
+	BARTER_PUDS_SOME,
+	BARTER_PUDS_END, /* none is added; there may be some */
+	BARTER_PUDS_NEVER,
+};
+
 /* What one fault fills in where the memory is scattered by single pages. */
 #define BARTER_FAULT_AROUND	SZ_64K
 
@@ -98,6 +110,11 @@ static vm_fault_t barter_fault_huge(struct barter_buf *buf,
 		return VM_FAULT_FALLBACK;
 	if (physical & (size - 1))
 		return VM_FAULT_FALLBACK;
+	if (barter_order_level(order) == 2) {
+		if (buf->puds > BARTER_PUDS_SOME)
+			return VM_FAULT_FALLBACK;
+		buf->puds = BARTER_PUDS_SOME;
+	}
 	return barter_insert_huge(vmf, physical >> PAGE_SHIFT, order);
 }
 
@@ -153,11 +170,41 @@ static vm_fault_t barter_vm_fault(struct vm_fault *vmf)
 	return barter_vm_huge_fault(vmf, 0);
 }
 
+static void barter_buf_unmap_all(struct barter_buf *buf)
+{
+	/* In pages: unmap_mapping_range() cuts bytes down to 32 bits there. */
+	unmap_mapping_pages(buf->exp->mapping, buf->window, buf->ranges.length >> PAGE_SHIFT, true);
+}
+
+/*
+ * mm has not begun with the page tables, nor locked the VMA against faults: that none is
+ * added is for those.
+ */
+static void barter_buf_end_puds(struct barter_buf *buf)
+{
+	bool some;
+
+	dma_resv_lock(buf->dmabuf->resv, NULL);
+	some = buf->puds == BARTER_PUDS_SOME || buf->puds == BARTER_PUDS_END;
+	buf->puds = some ? BARTER_PUDS_END : BARTER_PUDS_NEVER;
+	dma_resv_unlock(buf->dmabuf->resv);
+	if (!some)
+		return;
+
+	barter_buf_unmap_all(buf);
+	dma_resv_lock(buf->dmabuf->resv, NULL);
+	buf->puds = BARTER_PUDS_NEVER;
+	dma_resv_unlock(buf->dmabuf->resv);
+}
+
+/* A VMA was split, moved, or copied for a child; that last one moves no entry. */
 static void barter_vm_open(struct vm_area_struct *vma)
 {
 	struct barter_buf *buf = vma->vm_private_data;
 
 	atomic_inc(&buf->mmaps[barter_vma_memattr(vma)]);
+	if (buf->ranges.length >= PUD_SIZE && vma->vm_mm == current->mm)
+		barter_buf_end_puds(buf);
 }
 
 static void barter_vm_close(struct vm_area_struct *vma)
@@ -257,12 +304,8 @@ int barter_buf_mmap(struct dma_buf *dmabuf, struct vm_area_struct *vma)
  */
 void barter_buf_zap(struct barter_buf *buf)
 {
-	unsigned long window = READ_ONCE(buf->window);
-
 	if (buf->bar_mmap)
 		barter_bar_zap(buf);
-	else if (window)
-		/* In pages: unmap_mapping_range() cuts bytes down to 32 bits there. */
-		unmap_mapping_pages(buf->exp->mapping, window,
-				    buf->ranges.length >> PAGE_SHIFT, true);
+	else if (READ_ONCE(buf->window))
+		barter_buf_unmap_all(buf);
 }

@@ -139,6 +139,7 @@ struct barter_buf {
 	atomic_t mmaps[BARTER_NR_MEMATTR];
 	u32 attr;			/* written under exp->attr_lock; of mmaps to come */
 	atomic64_t faults[3];		/* PTE, PMD, PUD */
+	u8 puds;			/* dma_resv; mmap.c */
 };
 
 /**

@@ -219,6 +219,10 @@ static void faults_of_2_gib(void)
 	is_errno(dev_set_memory(&big, false), 0, "revoke");
 	is(peek(p + gib, &v), SIGBUS, "access faults");
 	is_errno(dev_set_memory(&big, true), 0, "restore");
+	peek(p, &v);
+	peek(p + gib, &v);
+	buf_info(fd, &info);
+	is(info.out_faults_pud, 4, "PUD faults, after two more accesses");
 	is(munmap((void *)(p + 5 * MIB), PAGE), 0, "a hole in the first GiB");
 	is(peek(p + 5 * MIB - PAGE, &v), 0, "before the hole");
 	is(peek(p + 5 * MIB + PAGE, &v), 0, "behind the hole");
@@ -226,6 +230,136 @@ static void faults_of_2_gib(void)
 	   "another page is made read-only");
 	is(peek(p + gib + MIB, &v), 0, "and can be read");
 	munmap((void *)p, 2 * gib);
+	close(fd);
+}
+
+/* A GiB in one entry, with its number in each of four places. */
+static volatile uint8_t *gib_map(int *fd)
+{
+	const uint64_t gib = 1ull << 30;
+	struct barter_info info;
+	volatile uint8_t *p;
+
+	*fd = buf_export1(&big, BAR, 0, gib);
+	p = *fd < 0 ? NULL : buf_map_aligned(*fd, 0, gib, gib);
+	if (!ok(p, "a GiB, mapped congruently with the memory"))
+		return NULL;
+	for (uint32_t i = 0; i < 4; i++)
+		*(volatile uint32_t *)(p + i * gib / 4) = 0x61b0 + i;
+	buf_info(*fd, &info);
+	is(info.out_faults_pud, 1, "one PUD fault");
+	return p;
+}
+
+static bool gib_shows(const volatile uint8_t *p, unsigned int first, unsigned int end)
+{
+	uint32_t v;
+
+	for (uint32_t i = first; i < end; i++)
+		if (peek(p + (uint64_t)i * (256 * MIB), &v) || v != 0x61b0 + i)
+			return false;
+	return true;
+}
+
+/*
+ * mm splits entries of 2 MiB, but none of 1 GiB: it takes what is behind one for a table,
+ * or leaves one that two VMAs share. Whoever maps a buffer can have a VMA split.
+ */
+static void gib_in_pieces(void)
+{
+	const uint64_t half = 512 * MIB;
+	volatile uint8_t *p;
+	pid_t pid;
+	int fd;
+
+	p = gib_map(&fd);
+	if (!p)
+		return;
+	is(madvise((void *)(p + half), half, MADV_DONTFORK), 0,
+	   "the second half is not for children");
+	is_errno(dev_set_memory(&big, false), 0, "the owner takes the memory back");
+	is(peek(p, &(uint32_t){ 0 }), SIGBUS, "access to the first half faults");
+	is(peek(p + half, &(uint32_t){ 0 }), SIGBUS, "and to the second");
+	is_errno(dev_set_memory(&big, true), 0, "and lends it again");
+	ok(gib_shows(p, 0, 4), "all of it is there");
+	munmap((void *)p, 2 * half);
+	close(fd);
+
+	p = gib_map(&fd);
+	if (!p)
+		return;
+	is(madvise((void *)(p + half), half, MADV_DONTFORK), 0, "once more");
+	pid = fork();
+	if (pid == 0)
+		_exit(!gib_shows(p, 0, 2));
+	is(reap(pid, 10000), 0, "a child has the first half");
+	ok(gib_shows(p, 0, 4), "its parent both");
+	munmap((void *)p, 2 * half);
+	close(fd);
+
+	p = gib_map(&fd);
+	if (!p)
+		return;
+	is(munmap((void *)(p + half), half), 0, "the second half goes");
+	ok(gib_shows(p, 0, 2), "the first is there");
+	munmap((void *)p, half);
+	close(fd);
+
+	p = gib_map(&fd);
+	if (!p)
+		return;
+	is(mprotect((void *)p, 2 * half, PROT_READ), 0, "all is closed for writing");
+	is(poke(p, 0x61b0), SIGSEGV, "it is");
+	ok(gib_shows(p, 0, 4), "but can be read");
+	is(mprotect((void *)p, 2 * half, PROT_READ | PROT_WRITE), 0, "and open again");
+	is(poke(p, 0x61b0), 0, "it is");
+	is(mprotect((void *)(p + MIB), PAGE, PROT_NONE), 0, "a page is closed");
+	is(peek(p + MIB, &(uint32_t){ 0 }), SIGSEGV, "it is");
+	ok(gib_shows(p, 0, 4), "the others are not");
+	munmap((void *)p, 2 * half);
+	close(fd);
+}
+
+static volatile int spinning;
+
+static void *spins(void *at)
+{
+	volatile uint8_t *p = at;
+	uint32_t v;
+
+	spinning = 1;
+	while (!peek(p, &v))
+		;
+	return NULL;
+}
+
+/* mm clears an entry of 1 GiB that is to move, and no CPU is told. */
+static void gib_moves(void)
+{
+	const uint64_t gib = 1ull << 30;
+	volatile uint8_t *p, *room, *q;
+	pthread_t thread;
+	int fd;
+
+	p = gib_map(&fd);
+	if (!p)
+		return;
+	room = mmap(NULL, 3 * gib, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	need(room != MAP_FAILED, "room elsewhere");
+	q = (void *)(((uintptr_t)room + gib - 1) & ~(gib - 1));
+	spinning = 0;
+	pthread_create(&thread, NULL, spins, (void *)p);
+	while (!spinning)
+		;
+	ok(mremap((void *)p, gib, gib, MREMAP_MAYMOVE | MREMAP_FIXED, (void *)q) == (void *)q,
+	   "it moves");
+	pthread_join(thread, NULL);
+	ok(true, "who read where it was has lost it");
+	ok(gib_shows(q, 0, 4), "all of it is where it went");
+	is_errno(dev_set_memory(&big, false), 0, "the owner takes the memory back");
+	is(peek(q, &(uint32_t){ 0 }), SIGBUS, "access faults");
+	is_errno(dev_set_memory(&big, true), 0, "and lends it again");
+	munmap((void *)room, 3 * gib);
 	close(fd);
 }
 
@@ -431,6 +565,8 @@ int main(void)
 	CASE(one_more);
 	CASE(four_times_the_bar);
 	CASE(faults_of_2_gib);
+	CASE_LIMIT(gib_in_pieces, 60);
+	CASE_LIMIT(gib_moves, 60);
 	CASE(table_where_a_gib_was_to_be);
 	CASE(small_page_where_2_mib_are);
 	CASE(windows_run_out);
