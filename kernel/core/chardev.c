@@ -14,6 +14,7 @@
 #include <linux/eventfd.h>
 #include <linux/file.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <linux/miscdevice.h>
 #include <linux/pci.h>
 #include <linux/sizes.h>
@@ -205,19 +206,13 @@ static struct pci_dev *barter_pdev_by_bdf(u32 domain, u8 bus, u8 devfn)
 static struct pci_dev *barter_pdev_by_fd(s32 fd)
 {
 	struct pci_dev *pdev = NULL;
-	struct dma_buf *dmabuf;
-	struct file *file;
+	struct file *file = fget(fd);
 
-	/* Buffers live in the same address_space, but are no device. */
-	dmabuf = dma_buf_get(fd);
-	if (!IS_ERR(dmabuf)) {
-		dma_buf_put(dmabuf);
-		return ERR_PTR(-EINVAL);
-	}
-	file = fget(fd);
 	if (!file)
 		return ERR_PTR(-EBADF);
-	pdev = barter_exporter_find_pdev(file->f_mapping);
+	/* Buffers live in the same address_space, but are no device. */
+	if (file_inode(file)->i_sb->s_magic != DMA_BUF_MAGIC)
+		pdev = barter_exporter_find_pdev(file->f_mapping);
 	fput(file);
 	return pdev ? pdev : ERR_PTR(-EINVAL);
 }

@@ -6,6 +6,7 @@
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@
 #include <sys/syscall.h>
 
 #include "lib/fixture.h"
+#include "lib/stall.h"
 #include "lib/tester.h"
 
 static int buf = -1;
@@ -464,6 +466,50 @@ static void route_by_device_fd(void)
 	is_errno(call(BARTER_IOC_ROUTE, &r), EINVAL, "a VFIO group");
 }
 
+static volatile pid_t asker;
+static volatile int asks;
+
+static void *asks_for_a_route(void *arg)
+{
+	struct barter_route *r = arg;
+
+	asker = gettid();
+	/* Without a system call, which may be held as well. */
+	while (!asks)
+		;
+	return (void *)(intptr_t)call(BARTER_IOC_ROUTE, r);
+}
+
+/* The file that is looked at is the one that is used. */
+static void route_by_an_fd_that_changes(void)
+{
+	struct barter_route r = route_request(mem.bdf);
+	pthread_t thread;
+	void *ret = NULL;
+	bool held;
+
+	/* The exporter by its address, so that no other file is looked up. */
+	parse_bdf(mem.bdf, &r.exporter_domain, &r.exporter_bus, &r.exporter_devfn);
+	r.domain = r.bus = r.devfn = 0;
+	r.flags = BARTER_ROUTE_F_DEVICE_FD | BARTER_ROUTE_F_EXPORTER_BDF;
+	r.dmabuf_fd = -1;
+	r.device_fd = fcntl(ctl, F_DUPFD_CLOEXEC, 0);
+	need(r.device_fd >= 0, "an fd that is no buffer");
+	asker = asks = 0;
+	need(!pthread_create(&thread, NULL, asks_for_a_route, &r), "a thread");
+	WAIT_FOR(held, asker, 10000);
+	stall_task_at("fput", asker);
+	asks = 1;
+	WAIT_FOR(held, stalled() == 1, 10000);
+	ok(held, "the kernel has looked at it");
+	is(dup2(buf, r.device_fd), r.device_fd, "it becomes a buffer");
+	stall_ends();
+	pthread_join(thread, &ret);
+	stall_at("");
+	is_errno((int)(intptr_t)ret, EINVAL, "it is no device");
+	close(r.device_fd);
+}
+
 static void route_refusals(void)
 {
 	struct barter_route r;
@@ -650,6 +696,7 @@ int main(void)
 	CASE(info_pointers);
 	CASE(route_answer);
 	CASE(route_by_device_fd);
+	CASE_LIMIT(route_by_an_fd_that_changes, 60);
 	CASE(route_sizes);
 	CASE(route_refusals);
 	CASE(route_pointers);

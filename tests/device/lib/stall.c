@@ -10,20 +10,29 @@
 
 #define STALL "/sys/module/barter_test_stall/parameters/"
 
+static void stall(const char *where, const char *function, pid_t task)
+{
+	char path[64], text[16];
+
+	snprintf(path, sizeof(path), STALL "%s", where);
+	snprintf(text, sizeof(text), "%d", (int)task);
+	is_errno(sysfs_write(text, STALL "task"), 0, "task %s, 0 is any", text);
+	is_errno(sysfs_write(function, path), 0, "a race is decided %s \"%s\"", where, function);
+}
+
 void stall_at(const char *function)
 {
-	is_errno(sysfs_write("0", STALL "task"), 0, "whoever it is");
-	is_errno(sysfs_write(function, STALL "at"), 0, "a race is decided at \"%s\"", function);
+	stall("at", function, 0);
+}
+
+void stall_task_at(const char *function, pid_t task)
+{
+	stall("at", function, task);
 }
 
 void stall_after(const char *function, pid_t task)
 {
-	char text[16];
-
-	snprintf(text, sizeof(text), "%d", (int)task);
-	is_errno(sysfs_write(text, STALL "task"), 0, "task %s", text);
-	is_errno(sysfs_write(function, STALL "after"), 0, "a race is decided after \"%s\"",
-		 function);
+	stall("after", function, task);
 }
 
 int stalled(void)

@@ -13,6 +13,7 @@
 
 /* Each is a check. Empty: not any more. */
 void stall_at(const char *function);
+void stall_task_at(const char *function, pid_t task);
 void stall_after(const char *function, pid_t task);
 /* 0: nobody has come; 1: is being held; 2: has gone on; -1: no such module. */
 int stalled(void);
