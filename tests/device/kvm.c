@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <linux/kvm.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -478,7 +479,9 @@ static int reset_by_sysfs(void *arg)
 static void bar_in_the_middle_of_a_reset(void)
 {
 	int fd = buf_export1(&mem, BAR, 0, PAGE), t = tester_open(), id;
+	uint32_t v = 0;
 	pid_t pid;
+	bool cut;
 
 	if (!lend_bar())
 		return;
@@ -488,6 +491,9 @@ static void bar_in_the_middle_of_a_reset(void)
 	     "a buffer that an importer keeps");
 	pid = spawn(reset_by_sysfs, NULL);
 	ok(buf_wait(fd, BARTER_STATE_REVOKING, 20000), "the reset waits");
+	/* First buffers are marked, then mappings are taken away. */
+	WAIT_FOR(cut, peek(map, &v) == SIGBUS, 20000);
+	ok(cut, "this process has lost the BAR");
 	is_cut_off("meanwhile");
 	is(on_host(8 * PAGE + 8), 0x7800, "nothing was written");
 	is_errno(tester_letgo(t, id), 0, "the importer lets go");
