@@ -320,7 +320,7 @@ int main(void)
 	begin(false);
 	CASE_LIMIT(sweeps, 900);
 	CASE_LIMIT(many, 120);
-	if (iommufd_there())
+	if (iommufd_or_skip("maps by iommufd"))
 		CASE_LIMIT(by_iommufd, 600);
 	guest_close(&g);
 	close(fd);

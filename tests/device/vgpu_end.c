@@ -374,7 +374,7 @@ int main(int argc, char **argv)
 	CASE_LIMIT(unmap_under_the_engine, 120);
 	if (argc > 1 && !strcmp(argv[1], "pt"))
 		goto out;
-	if (iommufd_there())
+	if (iommufd_or_skip("unmap under the engine"))
 		CASE_LIMIT(unmap_under_the_engine_iommufd, 120);
 	CASE(unmap_a_neighbour);
 	CASE(killed);

@@ -124,6 +124,6 @@ void worker_cases(int worker)
 {
 	thread = worker;
 	CASE_LIMIT(commands, 240);
-	if (iommufd_there())
+	if (iommufd_or_skip("commands by iommufd"))
 		CASE_LIMIT(commands_iommufd, 240);
 }

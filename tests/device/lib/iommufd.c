@@ -6,6 +6,7 @@
  */
 #define _GNU_SOURCE
 #include "iommufd.h"
+#include "tap.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -66,6 +67,14 @@ bool iommufd_there(void)
 {
 	return !access("/dev/iommu", F_OK) &&
 	       !access("/dev/vfio/devices", F_OK);
+}
+
+bool iommufd_or_skip(const char *what)
+{
+	if (iommufd_there())
+		return true;
+	skip("the kernel has no iommufd", "%s", what);
+	return false;
 }
 
 int ioas_open(struct ioas *ioas)

@@ -21,6 +21,8 @@ struct ioas {
 
 /* Does this kernel have iommufd and VFIO's character devices? */
 bool iommufd_there(void);
+/* The same, and if it has none says that @what is skipped, so that it is not forgotten. */
+bool iommufd_or_skip(const char *what);
 int ioas_open(struct ioas *ioas);
 void ioas_close(struct ioas *ioas);
 /* At a fixed @iova, for reading and writing. */

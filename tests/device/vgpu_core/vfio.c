@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "../lib/fixture.h"
+#include "../lib/iommufd.h"
 #include "vgpu_core.h"
 
 #define HUGE	(2 * MIB)
@@ -212,7 +213,7 @@ void p2pmem(void)
 	cmb = mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	need(cmb != MAP_FAILED, "and that a process may map");
 	p2pmem_by(cmb, false);
-	if (!access("/dev/iommu", F_OK))
+	if (iommufd_or_skip("by iommufd"))
 		p2pmem_by(cmb, true);
 	munmap(cmb, 4 * PAGE);
 	close(fd);

@@ -411,7 +411,7 @@ void bar2_cases(void)
 	CASE(end_and_attribute);
 	CASE(slices);
 	CASE(buffers_not_pins);
-	if (iommufd_there()) {
+	if (iommufd_or_skip("BAR 2 by iommufd")) {
 		CASE(device_memory_iommufd);
 		CASE(native_buffer_iommufd);
 	}

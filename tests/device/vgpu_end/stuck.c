@@ -253,7 +253,7 @@ static void engine_goes(void)
 
 void stuck_cases(void)
 {
-	if (!iommufd_there())
+	if (!iommufd_or_skip("iommufd waits for the engine"))
 		return;
 	CASE(reset_and_closed);
 	CASE_LIMIT(killed_while_it_waits, 120);

@@ -100,7 +100,7 @@ static void killed_by_a_program(bool by_iommufd)
 static void worker_killed(void)
 {
 	killed_by_a_program(false);
-	if (iommufd_there())
+	if (iommufd_or_skip("by iommufd"))
 		killed_by_a_program(true);
 }
 
