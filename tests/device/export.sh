@@ -12,7 +12,7 @@ tap_begin export
 parameter=/sys/module/barter_vfio_pci/parameters/feature11
 # Does the kernel lend by itself? It has a function for drivers that ask it to.
 native=no
-grep -q ' vfio_pci_core_get_dmabuf_phys' /proc/kallsyms && native=yes
+grep -q ' vfio_pci_dma_buf_cleanup' /proc/kallsyms && native=yes
 iommufd=no
 grep -q ' iommufd_' /proc/kallsyms && iommufd=yes
 

@@ -71,12 +71,14 @@ exits 0 'watch until the end' sh -c 'barter export "$VM_VRAM0" 2 0+4K -- \
 	sh -c "barter watch --json \$BARTER_FD >/tmp/watch & until [ -s /tmp/watch ]; do usleep 50000; done"
 	tries=200; until tail -n 1 /tmp/watch | grep -q dead || [ $((tries -= 1)) = 0 ]; do usleep 100000; done'
 follows watch /tmp/watch
-if grep -q ' vfio_pci_core_get_dmabuf_phys' /proc/kallsyms; then
+if grep -q ' vfio_pci_dma_buf_cleanup' /proc/kallsyms; then
 	exits 0 'export of a native buffer' barter export --native --json "$VM_VRAM0" 2 0+64K
 	follows 'export --native'
 	exits 0 'info of a native buffer' barter export --native "$VM_VRAM0" 2 0+64K -- \
 		sh -c 'barter info --json $BARTER_FD'
 	follows 'info (native)'
+else
+	exits 1 'no native buffer' barter export --native --json "$VM_VRAM0" 2 0+64K
 fi
 
 # The broker.

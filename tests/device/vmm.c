@@ -221,10 +221,12 @@ static void took_the_container(const char *bdf)
 		   "QEMU has %s in its container", bdf);
 }
 
+static bool kernels_own;
+
 /* It has a dma-buf of the BAR, unless nobody here makes any. */
 static void has_a_dma_buf(const char *driver, const char *bdf, int bar, uint32_t n)
 {
-	bool any = !strcmp(driver, pci_lender()) || !kernel_before(6, 19);
+	bool any = !strcmp(driver, pci_lender()) || kernels_own;
 
 	is(vm_said(&vm, "vfio_region_dmabuf *%s* region %d *size: %#x", bdf, bar, n),
 	   any, "QEMU has %s dma-buf of its BAR %d", any ? "a" : "no", bar);
@@ -426,7 +428,7 @@ static void msix_in_the_middle(void)
 		wide("vfio-pci", "", true);
 		wide(pci_lender(), "auto", true);
 		wide(pci_lender(), "barter", !iommufd);
-		if (!kernel_before(6, 19))
+		if (kernels_own)
 			wide(pci_lender(), "native", true);
 		/* It should be edu's alone: see doc/upstream.md. */
 		diag("QEMU has %d dma-bufs when the disk is gone", vm_dmabufs(&vm));
@@ -470,6 +472,7 @@ int main(int argc, char *argv[])
 	if (pci_find(PCI_IVSHMEM, 0, mem_bdf) || pci_find(PCI_EDU, 0, edu_bdf) ||
 	    pci_find(PCI_NVME, 2, wide_bdf))
 		tap_bail("this machine lacks a device");
+	kernels_own = kernel_exports(mem_bdf);
 	CASE_LIMIT(barter, 180);
 	CASE_LIMIT(stock, 180);
 	CASE_LIMIT(msix_in_the_middle, 180);
