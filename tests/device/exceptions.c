@@ -12,12 +12,14 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/utsname.h>
 
 #include "lib/cause.h"
 #include "lib/fixture.h"
+#include "lib/stall.h"
 #include "lib/tester.h"
 
 #define RW	(PROT_READ | PROT_WRITE)
@@ -159,11 +161,68 @@ static void racing_config_writes(void)
 	pthread_join(thread, NULL);
 	is(wrong, 0, "state and access agree with COMMAND after each write");
 	ok(on && off, "%u writes on, %u off", on, off);
-	ok(file_has("/sys/kernel/debug/barter-vfio-pci/config_races", ""),
-	   "debugfs counts lost races");
 	dev_set_memory(&mem, true);
 	is(buf_state(fd), BARTER_STATE_OK, "OK at the end");
 	munmap((void *)map, PAGE);
+	close(fd);
+}
+
+static long lost_races(void)
+{
+	char text[24] = "";
+
+	if (sysfs_read(text, sizeof(text), "/sys/kernel/debug/barter-vfio-pci/config_races") <= 0)
+		return -1;
+	return strtol(text, NULL, 10);
+}
+
+static volatile pid_t writer;
+
+static void *writes_command(void *arg)
+{
+	(void)arg;
+	writer = gettid();
+	/* Without a system call before the write. */
+	while (!stop)
+		;
+	return (void *)(intptr_t)dev_write(&mem, PCI_COMMAND, shared, 2);
+}
+
+/* One race, lost for sure: judged as memory on, written as memory off. */
+static void a_lost_config_race(void)
+{
+	uint16_t command = dev_command(&mem) | PCI_COMMAND_MEMORY;
+	int fd = buf_export1(&mem, BAR, 0, PAGE), t = tester_open(), id;
+	long races = lost_races();
+	pthread_t thread;
+	void *ret = NULL;
+	bool there;
+
+	id = tester_attach(t, fd, 0);
+	need(id >= 0 && !tester_map(t, id, BARTER_TEST_BIDIRECTIONAL, NULL), "an importer");
+	need(races >= 0, "debugfs counts lost races: %ld so far", races);
+	memcpy(shared, &command, 2);
+	stop = false;
+	writer = 0;
+	need(!pthread_create(&thread, NULL, writes_command, NULL), "a thread");
+	WAIT_FOR(there, writer, 10000);
+	stall_task_at("vfio_pci_core_write", writer);
+	stop = true;
+	WAIT_FOR(there, stalled() == 1, 10000);
+	ok(there, "it was judged");
+	*(volatile uint8_t *)shared ^= PCI_COMMAND_MEMORY;
+	is(tester_stat(t, id).out_invalidates, 0, "the importer was not told");
+	stall_ends();
+	pthread_join(thread, &ret);
+	stall_at("");
+	is_errno((int)(intptr_t)ret, 0, "the write");
+	ok(!(dev_command(&mem) & PCI_COMMAND_MEMORY), "memory is off");
+	is(tester_stat(t, id).out_invalidates, 1, "by then the importer has been told");
+	is(buf_state(fd), BARTER_STATE_REVOKED, "the buffer is revoked");
+	is(lost_races(), races + 1, "the race was counted");
+	is_errno(dev_set_memory(&mem, true), 0, "memory is on again");
+	is(buf_state(fd), BARTER_STATE_OK, "OK at the end");
+	close(t);
 	close(fd);
 }
 
@@ -230,6 +289,7 @@ int main(void)
 	CASE(type1_keeps_its_mapping);
 	CASE(bar_mmap_survives_a_sysfs_reset);
 	CASE(racing_config_writes);
+	CASE(a_lost_config_race);
 	CASE(native_buffers);
 	return tap_done();
 }
