@@ -267,6 +267,8 @@ static void stuck_sibling(void)
 	int t, id, status;
 	bool waits, dead;
 	uint16_t command;
+	int64_t took;
+	uint32_t v;
 	pid_t pid;
 
 	need(open_both(pci_lender(), pci_lender()), "open both");
@@ -285,6 +287,12 @@ static void stuck_sibling(void)
 	   info.out_blocker);
 	is(pread(devs[1].fd, &command, 2, (off_t)devs[1].config + 4), 2,
 	   "the second's config space can be read meanwhile");
+	/* A fault takes the device's memory lock. The first may have its turn yet. */
+	took = now_ms();
+	is(peek(l[1].map, &v), SIGBUS, "access to the second's buffer faults meanwhile");
+	peek(l[0].map, &v);
+	took = now_ms() - took;
+	ok(took < 5000, "faults wait for nobody: %d ms", (int)took);
 	kill(pid, SIGKILL);
 	status = reap(pid, 5000);
 	dead = status != -ETIMEDOUT;
