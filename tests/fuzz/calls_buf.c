@@ -28,8 +28,7 @@ static long c_sync(struct thread *t, const uint64_t *a)
 {
 	struct dma_buf_sync arg = { .flags = a[1] };
 
-	return RESULT(ioctl(fd_get(a[0]), DMA_BUF_IOCTL_SYNC,
-			    place(t, a[2], &arg, sizeof(arg))));
+	return RESULT(ioctl(buf_get(a[0]), DMA_BUF_IOCTL_SYNC, place(t, a[2], &arg, sizeof(arg))));
 }
 
 static long c_fence_out(struct thread *t, const uint64_t *a)
@@ -38,7 +37,7 @@ static long c_fence_out(struct thread *t, const uint64_t *a)
 		.flags = a[1] ? (uint32_t)a[1] : DMA_BUF_SYNC_RW, .fd = -1,
 	};
 	struct dma_buf_export_sync_file *p = place(t, a[2], &arg, sizeof(arg));
-	long ret = RESULT(ioctl(fd_get(a[0]), DMA_BUF_IOCTL_EXPORT_SYNC_FILE, p));
+	long ret = RESULT(ioctl(buf_get(a[0]), DMA_BUF_IOCTL_EXPORT_SYNC_FILE, p));
 
 	return !ret ? fd_put(K_SYNC, p->fd) : ret;
 }
@@ -49,28 +48,29 @@ static long c_fence_in(struct thread *t, const uint64_t *a)
 		.flags = a[1] ? (uint32_t)a[1] : DMA_BUF_SYNC_RW,
 		.fd = fd_get(a[2]),
 	};
+	int fd = fd_get(a[0]);
 
-	return RESULT(ioctl(fd_get(a[0]), DMA_BUF_IOCTL_IMPORT_SYNC_FILE,
-			    place(t, a[3], &arg, sizeof(arg))));
+	if (is_native_fd(fd))
+		return -EINVAL;
+	return RESULT(ioctl(fd, DMA_BUF_IOCTL_IMPORT_SYNC_FILE, place(t, a[3], &arg, sizeof(arg))));
 }
 
 static long c_set_name(struct thread *t, const uint64_t *a)
 {
-	return RESULT(ioctl(fd_get(a[0]), a[2] & 1 ? DMA_BUF_SET_NAME_A :
-			    DMA_BUF_SET_NAME_B,
-			    place(t, a[1], "a name that is a little long " + a[2] % 30,
-				  31 - a[2] % 30)));
+	return RESULT(
+		ioctl(buf_get(a[0]), a[2] & 1 ? DMA_BUF_SET_NAME_A : DMA_BUF_SET_NAME_B,
+		      place(t, a[1], "a name that is a little long " + a[2] % 30, 31 - a[2] % 30)));
 }
 
 static long c_seek(struct thread *t, const uint64_t *a)
 {
 	(void)t;
-	return RESULT(lseek(fd_get(a[0]), (off_t)a[1], (int)(a[2] % 8)));
+	return RESULT(lseek(buf_get(a[0]), (off_t)a[1], (int)(a[2] % 8)));
 }
 
 static long c_poll(struct thread *t, const uint64_t *a)
 {
-	struct pollfd p = { .fd = fd_get(a[0]), .events = (short)a[1] };
+	struct pollfd p = { .fd = buf_get(a[0]), .events = (short)a[1] };
 
 	(void)t;
 	return RESULT(poll(&p, 1, (int)(a[2] % MAX_MS)));
@@ -88,7 +88,7 @@ static long c_read_write(struct thread *t, const uint64_t *a)
 static long c_stat(struct thread *t, const uint64_t *a)
 {
 	char path[64], text[512];
-	int fd = fd_get(a[0]), info;
+	int fd = buf_get(a[0]), info;
 	struct stat st;
 	long ret;
 
@@ -152,13 +152,12 @@ static long c_info(struct thread *t, const uint64_t *a)
 	struct barter_info arg = {
 		.size = (uint32_t)size_of(a[2], sizeof(arg)),
 		.flags = (uint32_t)a[3],
-		.dmabuf_fd = fd_get(a[1]),
+		.dmabuf_fd = buf_get(a[1]),
 		.nr_ranges = (uint32_t)a[4],
 		.ranges = (uintptr_t)place(t, a[5], ranges, sizeof(ranges)),
 		.__reserved2 = (uint32_t)(a[3] >> 32),
 		.nr_importers = a[7] < 240 ? a[7] % 17 : (uint32_t)a[7] << 24,
-		.importers = (uintptr_t)place(t, a[5] >> 8, importers,
-					      sizeof(importers)),
+		.importers = (uintptr_t)place(t, a[5] >> 8, importers, sizeof(importers)),
 	};
 	uint8_t whole[PAGE + 64] = { 0 };
 
@@ -185,7 +184,7 @@ static long c_slice(struct thread *t, const uint64_t *a)
 	struct barter_slice arg = {
 		.size = (uint32_t)size_of(a[2], sizeof(arg)),
 		.flags = (uint32_t)a[3],
-		.dmabuf_fd = fd_get(a[1]),
+		.dmabuf_fd = buf_get(a[1]),
 		.open_flags = (uint32_t)(a[3] >> 32) ?: (uint32_t)O_RDWR,
 		.nr_ranges = a[7] < 200 ? a[7] % 5 : (uint32_t)a[7] << 14,
 		.__reserved = a[7] == 199,
@@ -293,7 +292,7 @@ static long c_watch(struct thread *t, const uint64_t *a)
 	struct barter_watch arg = {
 		.size = (uint32_t)size_of(a[2], sizeof(arg)),
 		.flags = (uint32_t)a[3],
-		.dmabuf_fd = fd_get(a[1]),
+		.dmabuf_fd = buf_get(a[1]),
 		.eventfd = own >= 0 ? own : fd_get(a[5]),
 	};
 	uint64_t most = UINT64_MAX - 1;
@@ -427,6 +426,8 @@ static long c_test_attach(struct thread *t, const uint64_t *a)
 		.delay_ms = (uint32_t)(a[4] % MAX_MS),
 	};
 
+	if (is_native_fd(arg.dmabuf_fd) && (arg.dma_bits || arg.max_segment))
+		return -EINVAL;
 	/* Mostly edu: what VFIO owns cannot import. */
 	if (!(arg.flags & BARTER_TEST_F_PLATFORM))
 		parse_bdf(a[5] % 16 < 8 ? a[5] % 8 : 7, &arg.domain, &arg.bus,
@@ -518,14 +519,17 @@ static long c_fence(struct thread *t, const uint64_t *a)
 {
 	struct barter_test_fence fence = { .out_fd = -1 };
 	struct dma_buf_import_sync_file arg = { .flags = DMA_BUF_SYNC_RW };
-	int fd = open("/dev/barter-test", O_RDWR | O_CLOEXEC);
-	long ret = RESULT(ioctl(fd, BARTER_TEST_IOC_FENCE_NEW, &fence));
+	int buf = fd_get(a[0]), fd;
+	long ret;
 
 	(void)t;
+	if (is_native_fd(buf))
+		return -EINVAL;
+	fd = open("/dev/barter-test", O_RDWR | O_CLOEXEC);
+	ret = RESULT(ioctl(fd, BARTER_TEST_IOC_FENCE_NEW, &fence));
 	if (!ret) {
 		arg.fd = fence.out_fd;
-		ret = RESULT(ioctl(fd_get(a[0]), DMA_BUF_IOCTL_IMPORT_SYNC_FILE,
-				   &arg));
+		ret = RESULT(ioctl(buf, DMA_BUF_IOCTL_IMPORT_SYNC_FILE, &arg));
 		fd_put(K_SYNC, fence.out_fd);
 	}
 	fd_put(K_TEST, fd);

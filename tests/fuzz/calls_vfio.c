@@ -26,12 +26,6 @@ static long c_open(struct thread *t, const uint64_t *a)
 	return dev_open_any((unsigned int)(a[0] % nr_devs));
 }
 
-static long c_open_cdev(struct thread *t, const uint64_t *a)
-{
-	(void)t;
-	return dev_open_cdev((unsigned int)(a[0] % nr_devs));
-}
-
 static long c_group(struct thread *t, const uint64_t *a)
 {
 	struct vfio_group_status status = {
@@ -128,17 +122,6 @@ static uint32_t export_op(int op)
 		op == 3 ? VFIO_DEVICE_FEATURE_PROBE : VFIO_DEVICE_FEATURE_GET;
 }
 
-/*
- * The kernel's own exporter leaks a list at each unmap (M2 in doc/upstream-bugs.md), and
- * kmemleak sees it: there its buffers are made, and given to nobody.
- */
-static long put_native(int fd)
-{
-	if (fd < 0 || access("/sys/kernel/debug/kmemleak", F_OK))
-		return fd_put(K_BUF, fd);
-	return close(fd) ? -errno : 0;
-}
-
 /* Feature 11, and native buffers by their own number. */
 static long c_export(struct thread *t, const uint64_t *a)
 {
@@ -149,8 +132,7 @@ static long c_export(struct thread *t, const uint64_t *a)
 	} small;
 	struct export *e = &small.e;
 	size_t n = sizeof(*e) + here * 16ul;
-	int op = (int)(a[7] % 24), fd;
-	bool native;
+	int op = (int)(a[7] % 24);
 
 	if (nr > SMALL_NR)
 		e = big_request();
@@ -166,10 +148,9 @@ static long c_export(struct thread *t, const uint64_t *a)
 	if (op == 2 || op == 3 || op == 1)
 		return RESULT(ioctl(fd_get(a[0]), VFIO_DEVICE_FEATURE,
 			nr > SMALL_NR ? e : place(t, a[6], e, n)));
-	native = (e->h.flags & VFIO_DEVICE_FEATURE_MASK) == BARTER_FEATURE_NATIVE;
-	fd = ioctl(fd_get(a[0]), VFIO_DEVICE_FEATURE,
-		   nr > SMALL_NR ? e : place(t, a[6], e, n));
-	return native ? put_native(fd) : fd_put(K_BUF, fd);
+	return buf_put(ioctl(fd_get(a[0]), VFIO_DEVICE_FEATURE,
+			     nr > SMALL_NR ? e : place(t, a[6], e, n)),
+		       nr);
 }
 
 /* By barter's own number: the ranges lie elsewhere. */
@@ -227,7 +208,7 @@ static long c_memattr(struct thread *t, const uint64_t *a)
 		(a[3] % 32 == 30 ? VFIO_DEVICE_FEATURE_PROBE : 0);
 	arg.m.size = a[3] % 32 == 29 ? (uint32_t)a[3] : sizeof(arg.m);
 	arg.m.flags = a[3] >> 8 & 3;
-	arg.m.dmabuf_fd = fd_get(a[1]);
+	arg.m.dmabuf_fd = buf_get(a[1]);
 	arg.m.memattr = a[3] >> 10 & 15 ? a[3] >> 14 & 1 : (uint32_t)a[3];
 	return RESULT(ioctl(fd_get(a[0]), VFIO_DEVICE_FEATURE,
 			    place(t, a[4], &arg, sizeof(arg))));
@@ -267,7 +248,7 @@ static long c_lend(struct thread *t, const uint64_t *a)
 		     MAP_SHARED | MAP_FIXED, fd, 0);
 		slot_used(slot);
 	}
-	return fd_put(K_BUF, fd);
+	return buf_put(fd, nr);
 }
 
 static long c_feature(struct thread *t, const uint64_t *a)
@@ -311,7 +292,7 @@ static long c_end(struct thread *t, const uint64_t *a)
 		.r = {
 			.size = (uint32_t)size_of(a[2] >> 8, sizeof(arg.r)),
 			.flags = a[4] == 33,
-			.dmabuf_fd = fd_get(a[1]),
+			.dmabuf_fd = buf_get(a[1]),
 			.__reserved = a[4] == 34,
 		},
 	};
@@ -532,30 +513,8 @@ static long c_dma_map(struct thread *t, const uint64_t *a)
 	return ret;
 }
 
-/* iommufd as an importer; it knows the kernel's own exporter only. */
-static long c_map_file(struct thread *t, const uint64_t *a)
-{
-	struct {
-		uint32_t size, flags, ioas_id;
-		int32_t fd;
-		uint64_t start, length, iova;
-	} arg = {
-		.size = (uint32_t)size_of(a[4], sizeof(arg)),
-		.flags = 7,	/* at this address, to read and write */
-		.ioas_id = 1 + a[5] % 2,
-		.fd = fd_get(a[1]),
-		.start = a[2],
-		.length = a[3],
-		.iova = a[2],
-	};
-
-	return RESULT(ioctl(fd_get(a[0]), _IO(';', 0x8f),
-			    place(t, 0, &arg, sizeof(arg))));
-}
-
 const struct call_type vfio_calls[] = {
 	{ "open", c_open, 20, { A_WHICH } },
-	{ "open_cdev", c_open_cdev, 3, { A_WHICH } },
 	{ "group", c_group, 6, { A_GROUP, A_SIZE, A_PTR, A_SMALL, A_CONTAINER } },
 	{ "export", c_export, 60, { A_DEV, A_SIZE, A_BAR, A_NR, A_SEED, A_OPEN, A_PTR, A_SMALL } },
 	{ "export_own",
@@ -580,7 +539,6 @@ const struct call_type vfio_calls[] = {
 	{ "rebind_edu", c_rebind_edu, 1, { A_WHICH, A_ALONE } },
 	{ "aer", c_aer, 0, { A_SMALL } },
 	{ "dma_map", c_dma_map, 4, { A_CONTAINER, A_SLOT, A_OFFSET, A_LENGTH, A_SIZE, A_PTR } },
-	{ "map_file", c_map_file, 3, { A_CONTAINER, A_BUF, A_OFFSET, A_LENGTH, A_SIZE, A_SMALL } },
 };
 
 const unsigned int nr_vfio_calls = sizeof(vfio_calls) / sizeof(*vfio_calls);

@@ -87,6 +87,8 @@ enum arg_kind {
 	A_VEDU,
 	A_SPACE,
 	A_LENDER,
+	A_NATIVE,
+	A_IOMMUFD,
 	A_OTHER,
 	A_ANYFD, /* in the order of enum fd_kind */
 	A_PTR,	 /* how user memory is wrong: place() */
@@ -146,11 +148,11 @@ struct call_type {
 
 /* One table for each file of calls; a call's number counts through all. */
 extern const struct call_type vfio_calls[], buf_calls[], memory_calls[], pf_calls[], guest_calls[],
-	vedu_calls[], typed_calls[];
+	vedu_calls[], typed_calls[], native_calls[], cdev_calls[], iommufd_calls[];
 extern const unsigned int nr_vfio_calls, nr_buf_calls, nr_memory_calls, nr_pf_calls, nr_guest_calls,
-	nr_vedu_calls, nr_typed_calls;
+	nr_vedu_calls, nr_typed_calls, nr_native_calls, nr_cdev_calls, nr_iommufd_calls;
 
-#define NR_GROUPS 7
+#define NR_GROUPS 10
 
 /* The calls of one table, and which of them shows that the others can mean something. */
 struct call_group {
@@ -202,8 +204,10 @@ enum fd_kind {
 	K_SYNC,
 	K_PF, /* of the sample PF */
 	K_VEDU,
-	K_SPACE,  /* of vEDUs; containers and iommufds of theirs */
-	K_LENDER, /* exporters of the test module */
+	K_SPACE,   /* of vEDUs; containers and iommufds of theirs */
+	K_LENDER,  /* exporters of the test module */
+	K_NATIVE,  /* the kernel's own buffers */
+	K_IOMMUFD, /* with an IOAS, mostly */
 	K_OTHER,
 	NR_KINDS
 };
@@ -231,8 +235,23 @@ void world_forget_importers(void);
 void world_janitor(void);
 
 int fd_get(uint64_t arg);
+/* For calls that attach nobody: also native buffers where fd_get() has none. */
+int buf_get(uint64_t arg);
 /* Hand a new fd over to everybody. Returns it, or -errno for one below 0. */
 long fd_put(enum fd_kind kind, int fd);
+/* The same for a buffer of feature 11, whoever has made it. */
+long buf_put(int fd, uint32_t nr_ranges);
+/*
+ * Where numbers of native buffers begin, above all others: one that was closed while a call
+ * was on its way does not become theirs.
+ */
+#define NATIVE_FD 900
+
+static inline bool is_native_fd(int fd)
+{
+	return fd >= NATIVE_FD && fd < 2 * NATIVE_FD;
+}
+
 long fd_close(uint64_t arg);
 long fd_dup(uint64_t arg);
 bool fd_none(enum fd_kind kind);
@@ -269,6 +288,13 @@ const char *pf_init(void);
 const char *guest_init(void);
 const char *vedu_init(void);
 const char *typed_init(void);
+const char *native_init(void);
+const char *cdev_init(void);
+const char *iommufd_init(void);
+/* Feature 11 gives barter's buffers again. */
+void feature11_barter(void);
+/* Who maps a native buffer by DMA API leaks, and it would be seen. */
+extern bool native_leaks;
 /* What every guest of a vEDU has, and where. */
 #define GUEST_IOVA   MIB
 #define GUEST_MEMORY (2 * MIB)

@@ -31,6 +31,9 @@ const struct call_group groups[NR_GROUPS] = {
 	{ "guests", guest_calls, &nr_guest_calls, "vedu_open", guest_init },
 	{ "vedu", vedu_calls, &nr_vedu_calls, "vedu_run", vedu_init },
 	{ "typed", typed_calls, &nr_typed_calls, "typed_import", typed_init },
+	{ "native", native_calls, &nr_native_calls, "native_lend", native_init },
+	{ "cdev", cdev_calls, &nr_cdev_calls, "open_cdev", cdev_init },
+	{ "iommufd", iommufd_calls, &nr_iommufd_calls, "map_file", iommufd_init },
 };
 
 static bool there[NR_GROUPS];
@@ -408,6 +411,11 @@ static const char *const in_a_row[][IN_A_ROW] = {
 	{ "lender_lend", "typed_import", "lender_destroy", "typed_do", "close_buf" },
 	{ "lender_lend", "slice_well", "typed_import", "lender_revoke", "typed_detach" },
 	{ "vedu_lend", "typed_import", "vedu_reset", "typed_map", "typed_detach" },
+	{ "open_cdev", "native_lend", "map_file", "command", "map_file" },
+	{ "ioas", "native_lend", "map_file", "reset", "map_file" },
+	{ "open_cdev", "native_lend", "map_file", "close_dev", "map_file" },
+	{ "ioas", "feature11", "lend", "map_file", "low_power" },
+	{ "feature11", "lend", "map_buf", "import", "feature11" },
 };
 
 /* What belongs together mostly speaks of the same buffer, device and mapping. */
@@ -484,6 +492,16 @@ bool prog_warm_up(uint32_t n, struct call *c)
 		{ "lender", { 0, 0, 0 } },
 		{ "lender_lend", { LAST(K_LENDER), 0, PAGE, 0 } },
 		{ "typed_import", { LAST(K_BUF), 0, 0 } },
+		/* The second device, as the first one has been opened by its group. */
+		{ "open_cdev", { 1 } },
+		{ "command", { LAST(K_DEV), 2, 0 } },
+		/* Native buffers: of feature 11, and by their own number. */
+		{ "feature11", { 1 } },
+		{ "lend", { LAST(K_DEV), 0, 16 } },
+		{ "map_file", { LAST(K_IOMMUFD), LAST(K_NATIVE), 0, 0, 0, 1 } },
+		{ "feature11", { 2 } },
+		{ "native_lend", { LAST(K_DEV), 0 } },
+		{ "map_file", { LAST(K_IOMMUFD), LAST(K_NATIVE), 0, 0, 0, 1 | 1 << 20 } },
 	};
 
 	for (uint32_t i = 0; i < sizeof(list) / sizeof(*list); i++) {

@@ -51,7 +51,7 @@ static pthread_mutex_t rebind_lock = PTHREAD_MUTEX_INITIALIZER;
 
 /* ---- fds ---- */
 
-int fd_get(uint64_t arg)
+int buf_get(uint64_t arg)
 {
 	static const int odd[] = { -1, 0x7fffffff, -100 };
 	unsigned int kind = arg & 0xff, from = arg >> 8 & 0xff;
@@ -68,6 +68,11 @@ int fd_get(uint64_t arg)
 			return fd;
 	}
 	return -1;
+}
+
+int fd_get(uint64_t arg)
+{
+	return native_leaks && (arg & 0xff) == K_NATIVE ? -1 : buf_get(arg);
 }
 
 bool fd_none(enum fd_kind kind)
@@ -100,7 +105,7 @@ static bool keeps_device(unsigned int kind)
 {
 	if (draining_vedus)
 		return kind == K_VEDU || kind == K_SPACE;
-	return kind == K_DEV || kind == K_GROUP || kind == K_CONTAINER;
+	return kind == K_DEV || kind == K_GROUP || kind == K_CONTAINER || kind == K_IOMMUFD;
 }
 
 bool is_draining(void)
@@ -142,10 +147,13 @@ long fd_close(uint64_t arg)
 long fd_dup(uint64_t arg)
 {
 	unsigned int kind = arg & 0xff;
+	int fd;
 
 	if (kind >= NR_KINDS)
 		return -EBADF;
-	return fd_put(kind, fcntl(fd_get(arg), F_DUPFD_CLOEXEC, 0));
+	/* Native ones stay above. */
+	fd = buf_get(arg);
+	return fd_put(kind, fcntl(fd, F_DUPFD_CLOEXEC, fd < NATIVE_FD ? 0 : NATIVE_FD));
 }
 
 /* ---- mappings ---- */
@@ -217,15 +225,20 @@ long dev_open_any(unsigned int which)
 	return -EBUSY;
 }
 
-/* The device's own file, where the kernel has such, and an iommufd for it. */
+/*
+ * The device's own file, where the kernel has such, and an iommufd for it. Mostly the device
+ * is open by its group: of files that mean nothing some are enough.
+ */
 long dev_open_cdev(unsigned int which)
 {
 	struct barter_ioas_alloc alloc = { .size = sizeof(alloc) };
 	struct barter_vfio_bind bind = { .argsz = sizeof(bind) };
 	struct barter_vfio_attach attach = { .argsz = sizeof(attach) };
+	static unsigned int useless;
 	char path[300];
 	struct dirent *e;
 	int fd = -1;
+	long ret;
 	DIR *dir;
 
 	if (draining)
@@ -243,13 +256,18 @@ long dev_open_cdev(unsigned int which)
 	if (fd < 0)
 		return -errno;
 	bind.iommufd = open("/dev/iommu", O_RDWR | O_CLOEXEC);
-	if (!ioctl(bind.iommufd, BARTER_IOMMU_IOAS_ALLOC, &alloc) &&
-	    !ioctl(fd, BARTER_VFIO_BIND_IOMMUFD, &bind)) {
-		attach.pt_id = alloc.out_ioas_id;
-		ioctl(fd, BARTER_VFIO_ATTACH_IOMMUFD, &attach);
-	}
-	fd_put(K_CONTAINER, bind.iommufd);
-	return fd_put(K_DEV, fd);
+	ret = RESULT(ioctl(bind.iommufd, BARTER_IOMMU_IOAS_ALLOC, &alloc));
+	ret = ret ?: RESULT(ioctl(fd, BARTER_VFIO_BIND_IOMMUFD, &bind));
+	attach.pt_id = alloc.out_ioas_id;
+	ret = ret ?: RESULT(ioctl(fd, BARTER_VFIO_ATTACH_IOMMUFD, &attach));
+	/* It also takes calls of containers. */
+	fd_put(K_CONTAINER, fcntl(bind.iommufd, F_DUPFD_CLOEXEC, 0));
+	fd_put(K_IOMMUFD, bind.iommufd);
+	if (ret && __atomic_fetch_add(&useless, 1, __ATOMIC_RELAXED) % 4)
+		close(fd);
+	else
+		fd_put(K_DEV, fd);
+	return ret;
 }
 
 bool too_early(int64_t *last, int64_t ms)
@@ -272,6 +290,7 @@ void world_awake(uint64_t which)
 	};
 	uint16_t command = PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER;
 
+	feature11_barter();
 	ioctl(fd, VFIO_DEVICE_FEATURE, &leave);
 	pwrite(fd, &command, sizeof(command), (off_t)(CONFIG + PCI_COMMAND));
 }
@@ -421,6 +440,7 @@ void world_empty(void)
 		for (unsigned int i = 0; i < NR_FDS; i++)
 			take_out(kind, i);
 	reserve(0, NR_SLOTS);
+	feature11_barter();
 }
 
 void world_janitor(void)
