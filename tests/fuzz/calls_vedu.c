@@ -197,9 +197,9 @@ static long c_reset(struct thread *t, const uint64_t *a)
 	return RESULT(ioctl(fd_get(a[0]), VFIO_DEVICE_RESET));
 }
 
-/* ---- its interrupts, and what VFIO asks ---- */
+/* ---- interrupts, also of other devices, and what VFIO asks ---- */
 
-static long c_irqs(struct thread *t, const uint64_t *a)
+long set_irqs(struct thread *t, const uint64_t *a)
 {
 	struct {
 		struct vfio_irq_set h;
@@ -208,17 +208,22 @@ static long c_irqs(struct thread *t, const uint64_t *a)
 		.h = {
 			.argsz = (uint32_t)size_of(a[5], sizeof(arg)),
 			.flags = a[2] ? (uint32_t)a[2] : VFIO_IRQ_SET_ACTION_TRIGGER | 1u << a[1] / 8 % 3,
-			.index = a[1] & 64 ? VFIO_PCI_MSI_IRQ_INDEX : a[1] % 8,
+			.index = a[1] & 64  ? VFIO_PCI_MSI_IRQ_INDEX :
+				 a[1] & 128 ? VFIO_PCI_REQ_IRQ_INDEX :
+					      a[1] % 8,
 			.start = a[3] / 4 % 8 == 1,
-			.count = a[3] < 200 ? a[3] % 3 : (uint32_t)a[3] << 24,
+			.count = a[3] < 128 ? 1 : a[3] < 200 ? a[3] % 3 : (uint32_t)a[3] << 24,
 		},
-		.fd = { a[3] % 8 == 1 ? -1 : fd_get(a[4]), event, -1, -2 },
+		.fd = { a[3] % 8 == 1 ? -1 :
+			a[3] & 48     ? event :
+					fd_get(a[4]),
+			event, -1, -2 },
 	};
 
 	return RESULT(ioctl(fd_get(a[0]), VFIO_DEVICE_SET_IRQS, place(t, a[6], &arg, sizeof(arg))));
 }
 
-static long c_irq_well(struct thread *t, const uint64_t *a)
+long set_irq_well(struct thread *t, const uint64_t *a)
 {
 	struct {
 		struct vfio_irq_set h;
@@ -352,8 +357,8 @@ const struct call_type vedu_calls[] = {
 	  { A_VEDU, A_SMALL, A_SEED, A_IOVA, A_IOVA, A_LENGTH, A_VALUE, A_PTR } },
 	{ "vedu_run", c_run, 24, { A_VEDU, A_SMALL, A_SMALL, A_OFFSET, A_MS } },
 	{ "vedu_reset", c_reset, 4, { A_VEDU } },
-	{ "vedu_irqs", c_irqs, 8, { A_VEDU, A_SMALL, A_FLAGS, A_SMALL, A_OTHER, A_SIZE, A_PTR } },
-	{ "vedu_irq_well", c_irq_well, 4, { A_VEDU, A_SMALL } },
+	{ "vedu_irqs", set_irqs, 8, { A_VEDU, A_SMALL, A_FLAGS, A_SMALL, A_OTHER, A_SIZE, A_PTR } },
+	{ "vedu_irq_well", set_irq_well, 4, { A_VEDU, A_SMALL } },
 	{ "vedu_info", c_info, 4, { A_VEDU, A_SMALL, A_SIZE, A_BAR, A_PTR } },
 	{ "vedu_lend", c_lend, 14, { A_VEDU, A_SMALL, A_OFFSET, A_PTR } },
 	{ "vedu_feature", c_feature, 8, { A_VEDU, A_BUF, A_SEED, A_OFFSET, A_SIZE, A_PTR } },

@@ -181,6 +181,12 @@ static long c_export_own(struct thread *t, const uint64_t *a)
 		arg.e.memattr = (uint32_t)a[4] >> 2 & 3;
 		memset(arg.e.name, (int)(a[4] >> 8), a[4] >> 16 & 63 ? 9 : 32);
 	}
+	/* Now and then with an access mode that does not go with it. */
+	if (op > 16) {
+		arg.e.flags |= BARTER_EXPORT_READ_ONLY;
+		if (a[4] >> 22 & 7)
+			arg.e.open_flags &= ~(uint32_t)O_ACCMODE;
+	}
 	/* What lies behind the structure that the kernel knows. */
 	arg.more[0] = op == 7;
 	p = nr > SMALL_NR ? big_request()->ranges :
@@ -194,19 +200,29 @@ static long c_export_own(struct thread *t, const uint64_t *a)
 /* How a buffer is cached where it is mapped; or whose BARs' mappings are. */
 static long c_memattr(struct thread *t, const uint64_t *a)
 {
+	/* Of every 32 calls some are no SET alone. */
+	static const uint32_t odd[] = {
+		VFIO_DEVICE_FEATURE_GET,
+		VFIO_DEVICE_FEATURE_GET | VFIO_DEVICE_FEATURE_PROBE,
+		VFIO_DEVICE_FEATURE_GET | VFIO_DEVICE_FEATURE_SET,
+		VFIO_DEVICE_FEATURE_PROBE,
+		VFIO_DEVICE_FEATURE_SET | VFIO_DEVICE_FEATURE_PROBE,
+		0,
+	};
 	struct {
 		struct vfio_device_feature h;
 		struct barter_feature_memattr m;
 		uint32_t more[2];
 	} arg = { 0 };
+	uint32_t which = a[3] % 32;
 
-	if (a[3] % 32 == 31)
+	if (which == 31)
 		return sysfs_put(a[3] & 32 ? "Y" : "N",
 				 "/sys/module/barter_vfio_pci/parameters/mmap_buffers");
 	arg.h.argsz = (uint32_t)size_of(a[2], sizeof(arg));
-	arg.h.flags = VFIO_DEVICE_FEATURE_SET | BARTER_FEATURE_MEMATTR |
-		(a[3] % 32 == 30 ? VFIO_DEVICE_FEATURE_PROBE : 0);
-	arg.m.size = a[3] % 32 == 29 ? (uint32_t)a[3] : sizeof(arg.m);
+	arg.h.flags = BARTER_FEATURE_MEMATTR |
+		      (which < sizeof(odd) / sizeof(*odd) ? odd[which] : VFIO_DEVICE_FEATURE_SET);
+	arg.m.size = which == 29 ? (uint32_t)a[3] : sizeof(arg.m);
 	arg.m.flags = a[3] >> 8 & 3;
 	arg.m.dmabuf_fd = buf_get(a[1]);
 	arg.m.memattr = a[3] >> 10 & 15 ? a[3] >> 14 & 1 : (uint32_t)a[3];
@@ -249,6 +265,47 @@ static long c_lend(struct thread *t, const uint64_t *a)
 		slot_used(slot);
 	}
 	return buf_put(fd, nr);
+}
+
+/* The same, for nobody to write through; by barter's own number, which alone can say so. */
+static long c_lend_read_only(struct thread *t, const uint64_t *a)
+{
+	struct vfio_region_dma_range ranges[4];
+	struct {
+		struct vfio_device_feature h;
+		struct barter_feature_export e;
+	} arg = {
+		.h = {
+			.argsz = sizeof(arg),
+			.flags = VFIO_DEVICE_FEATURE_GET | BARTER_FEATURE_EXPORT,
+		},
+		.e = {
+			.size = sizeof(arg.e),
+			.flags = BARTER_EXPORT_READ_ONLY,
+			.region_index = 2,
+			.open_flags = O_RDONLY | O_CLOEXEC,
+			.nr_ranges = 1 + a[2] % 4,
+			.ranges = (uintptr_t)ranges,
+			.name = "read only",
+		},
+	};
+	uint64_t length = 0;
+	int fd;
+
+	(void)t;
+	for (uint32_t i = 0; i < arg.e.nr_ranges; i++) {
+		ranges[i].offset = (a[2] >> i) % 6 * 2 * MIB;
+		ranges[i].length = a[2] & 8 ? 2 * MIB : (1 + (a[2] >> 4) % 4) * PAGE;
+		length += ranges[i].length;
+	}
+	fd = ioctl(fd_get(a[0]), VFIO_DEVICE_FEATURE, &arg);
+	if (fd >= 0) {
+		unsigned int slot = DEV_SLOTS + (unsigned int)(a[1] % (NR_SLOTS - DEV_SLOTS));
+
+		mmap(slot_address(slot), length, PROT_READ, MAP_SHARED | MAP_FIXED, fd, 0);
+		slot_used(slot);
+	}
+	return fd_put(K_BUF, fd);
 }
 
 static long c_feature(struct thread *t, const uint64_t *a)
@@ -522,6 +579,7 @@ const struct call_type vfio_calls[] = {
 	  30,
 	  { A_DEV, A_SIZE, A_BAR, A_NR, A_SEED, A_OPEN, A_PTR, A_SMALL } },
 	{ "lend", c_lend, 40, { A_DEV, A_SLOT, A_SEED } },
+	{ "lend_read_only", c_lend_read_only, 12, { A_DEV, A_SLOT, A_SEED } },
 	{ "memattr", c_memattr, 20, { A_DEV, A_BUF, A_SIZE, A_SEED, A_PTR } },
 	{ "feature", c_feature, 10, { A_DEV, A_FEATURE, A_OP, A_SIZE, A_PTR, A_VALUE } },
 	{ "end", c_end, 6, { A_DEV, A_BUF, A_SIZE, A_PTR, A_SMALL } },
@@ -530,6 +588,8 @@ const struct call_type vfio_calls[] = {
 	{ "hot_reset", c_hot_reset, 6, { A_DEV, A_SIZE, A_FLAGS, A_SMALL, A_GROUP, A_PTR } },
 	{ "hot_reset_well", c_hot_reset_well, 4, { A_DEV, A_GROUP } },
 	{ "dev_info", c_dev_info, 8, { A_DEV, A_SMALL, A_SIZE, A_BAR, A_PTR } },
+	{ "irqs", set_irqs, 6, { A_DEV, A_SMALL, A_FLAGS, A_SMALL, A_OTHER, A_SIZE, A_PTR } },
+	{ "irq_well", set_irq_well, 3, { A_DEV, A_SMALL } },
 	{ "config_write", c_config_write, 14, { A_DEV, A_CONFIG, A_VALUE, A_SMALL, A_PTR } },
 	{ "command", c_command, 24, { A_DEV, A_SMALL, A_PTR } },
 	{ "power", c_power, 4, { A_DEV, A_SMALL } },

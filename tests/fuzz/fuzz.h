@@ -295,6 +295,9 @@ const char *iommufd_init(void);
 void feature11_barter(void);
 /* Who maps a native buffer by DMA API leaks, and it would be seen. */
 extern bool native_leaks;
+/* VFIO_DEVICE_SET_IRQS, on any device's fd: anyhow, and as it should be. */
+long set_irqs(struct thread *t, const uint64_t *a);
+long set_irq_well(struct thread *t, const uint64_t *a);
 /* What every guest of a vEDU has, and where. */
 #define GUEST_IOVA   MIB
 #define GUEST_MEMORY (2 * MIB)

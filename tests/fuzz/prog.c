@@ -116,8 +116,23 @@ static const uint64_t counts[] = {
 };
 
 static const uint64_t features[] = {
-	1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 0xffff,
-	BARTER_FEATURE_EXPORT, BARTER_FEATURE_REVOKE, BARTER_FEATURE_NATIVE,
+	1,
+	2,
+	3,
+	4,
+	5,
+	6,
+	7,
+	8,
+	9,
+	10,
+	11,
+	12,
+	0xffff,
+	BARTER_FEATURE_EXPORT,
+	BARTER_FEATURE_REVOKE,
+	BARTER_FEATURE_NATIVE,
+	BARTER_FEATURE_MEMATTR,
 };
 
 static const uint64_t ops[] = {
@@ -411,6 +426,9 @@ static const char *const in_a_row[][IN_A_ROW] = {
 	{ "lender_lend", "typed_import", "lender_destroy", "typed_do", "close_buf" },
 	{ "lender_lend", "slice_well", "typed_import", "lender_revoke", "typed_detach" },
 	{ "vedu_lend", "typed_import", "vedu_reset", "typed_map", "typed_detach" },
+	{ "lend_read_only", "map_buf", "touch", "import", "reset" },
+	{ "lend_read_only", "slice_well", "import", "command", "edu_use" },
+	{ "lend_read_only", "typed_import", "typed_map", "end", "look" },
 	{ "open_cdev", "native_lend", "map_file", "command", "map_file" },
 	{ "ioas", "native_lend", "map_file", "reset", "map_file" },
 	{ "open_cdev", "native_lend", "map_file", "close_dev", "map_file" },
