@@ -168,6 +168,8 @@ extern const struct call_group groups[NR_GROUPS];
 
 /* Before any program is made: what there is on this machine; the others are not drawn. */
 void prog_init(void);
+/* As if all were there: for programs that nobody runs. */
+void prog_init_all(void);
 const struct call_group *call_group(uint32_t nr);
 bool group_there(const struct call_group *g);
 /* The n-th call of a program that has the main calls of all groups that are there succeed. */
@@ -176,6 +178,7 @@ const struct call_type *call_type(uint32_t nr);
 uint32_t nr_call_types(void);
 void prog_random(struct rng *r, struct prog *p);
 void prog_mutate(struct rng *r, struct prog *p, const struct prog *other);
+#define PROG_TEXT 4096
 /* Text, a call a line, ends with an empty line; returns its length. */
 size_t prog_print(const struct prog *p, char *text, size_t size);
 /* False at the end of the file; bails out on what it does not know. */

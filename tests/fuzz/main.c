@@ -13,9 +13,12 @@
  *	--time S	seconds (default $BARTER_SECONDS or 60); 0 with --replay: once
  *	--threads T	default 8: most wait at any time
  *	--replay FILE	run the programs of FILE, over and over, and no others
+ *	--print N	run nothing: write N programs of each thread, as --random makes them or
+ *			--replay reads them, on a machine that has everything
  *	--random	no feedback: thread T's programs follow from the seed alone
- *	--no-log	no programs in the kernel log; else each is there before it runs,
- *			from where tests/fuzz/cut takes them
+ *	--log FILE	each program goes there before it runs (default /dev/kmsg, the kernel
+ *			log; with --print: nowhere), from where tests/fuzz/cut takes them
+ *	--no-log	it does not
  *	--out DIR	leave corpus.fuzz, calls.txt, coverage.txt there (default /out)
  *	--floor N	programs that must have run (default 100, or as many a minute if it is
  *			less)
@@ -45,9 +48,10 @@ static uint64_t seed;
 static int seconds = 60;
 static unsigned int nr_threads = 8, lowest = 100;
 static bool with_feedback = true, with_log = true, with_kcov;
-static const char *out = "/out";
+static const char *out = "/out", *log_name;
 static struct prog *replay;
 static uint32_t nr_replay;
+static long to_print = -1;
 
 static struct thread threads[MAX_THREADS];
 static struct call_counts warm[MAX_TYPES]; /* of the warm-up */
@@ -105,12 +109,13 @@ static void choose(struct thread *t, struct prog *p)
 static int kmsg = -1;
 
 /* Every program has to be there: by itself the kernel takes ten lines in five seconds. */
-static void log_open_kmsg(void)
+static void log_begin(const char *path)
 {
-	sysfs_put("on\n", "/proc/sys/kernel/printk_devkmsg");
-	kmsg = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
+	if (!strcmp(path, "/dev/kmsg"))
+		sysfs_put("on\n", "/proc/sys/kernel/printk_devkmsg");
+	kmsg = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 	if (kmsg < 0)
-		tap_bail("/dev/kmsg: %s", strerror(errno));
+		tap_bail("%s: %s", path, strerror(errno));
 }
 
 /*
@@ -120,7 +125,7 @@ static void log_open_kmsg(void)
  */
 static void log_program(struct thread *t)
 {
-	char text[4096], line[1000];
+	char text[PROG_TEXT], line[1000];
 	size_t at = 0, n = prog_print(&t->prog, text, sizeof(text));
 	const char *sign = ":";
 
@@ -134,7 +139,7 @@ static void log_program(struct thread *t)
 		if (part > 900)
 			for (part = 900; part > 1 && text[at + part - 1] != ';';)
 				part--;
-		length = snprintf(line, sizeof(line), "<6>fuzz %u.%llu%s %.*s", t->id,
+		length = snprintf(line, sizeof(line), "<6>fuzz %u.%llu%s %.*s\n", t->id,
 				  (unsigned long long)t->programs, sign, (int)part, text + at);
 		if (write(kmsg, line, (size_t)length) < 0)
 			return;
@@ -292,7 +297,7 @@ static void print_stack(pid_t tid)
 /* Name whoever has been in one call for too long, and say with what. */
 static bool someone_is_stuck(void)
 {
-	char text[4096];
+	char text[PROG_TEXT];
 	bool any = false;
 
 	for (unsigned int i = 0; i < nr_threads; i++) {
@@ -339,7 +344,7 @@ static void write_calls(FILE *f)
 
 static void write_files(void)
 {
-	char path[256], text[4096];
+	char path[256], text[PROG_TEXT];
 	struct prog *p;
 	FILE *f;
 
@@ -608,6 +613,27 @@ static void read_replay(const char *path)
 		tap_bail("%s: no program", path);
 }
 
+/* What choose() has to say, without a kernel that would know of it. */
+static int print_programs(void)
+{
+	char text[PROG_TEXT];
+
+	if (log_name)
+		log_begin(log_name);
+	for (unsigned int i = 0; i < nr_threads; i++) {
+		struct thread *t = &threads[i];
+
+		for (t->id = i; t->programs < (uint64_t)to_print; t->programs++) {
+			choose(t, &t->prog);
+			if (log_name)
+				log_program(t);
+			prog_print(&t->prog, text, sizeof(text));
+			fputs(text, stdout);
+		}
+	}
+	return fflush(stdout) ? 1 : 0;
+}
+
 static void options(int argc, char **argv)
 {
 	static const struct option list[] = { { "seed", required_argument, NULL, 's' },
@@ -618,6 +644,8 @@ static void options(int argc, char **argv)
 					      { "floor", required_argument, NULL, 'f' },
 					      { "random", no_argument, NULL, 'x' },
 					      { "no-log", no_argument, NULL, 'l' },
+					      { "log", required_argument, NULL, 'k' },
+					      { "print", required_argument, NULL, 'p' },
 					      { 0 } };
 	const char *from_shell = getenv("FUZZ_SEED");
 	const char *given = getenv("BARTER_SECONDS");
@@ -654,6 +682,13 @@ static void options(int argc, char **argv)
 		case 'l':
 			with_log = false;
 			break;
+		case 'k':
+			log_name = optarg;
+			break;
+		case 'p':
+			to_print = atol(optarg);
+			with_feedback = false;
+			break;
 		default:
 			tap_bail("unknown option");
 		}
@@ -667,6 +702,10 @@ int main(int argc, char **argv)
 	if (getenv("BARTER_TIME_SCALE"))
 		scale = atoi(getenv("BARTER_TIME_SCALE"));
 	options(argc, argv);
+	if (to_print >= 0) {
+		prog_init_all();
+		return print_programs();
+	}
 	if (seconds && seconds < 60)
 		lowest = lowest * (unsigned int)seconds / 60;
 	signal(SIGPIPE, SIG_IGN);
@@ -675,7 +714,7 @@ int main(int argc, char **argv)
 	     (unsigned long long)seed, seconds, nr_threads,
 	     with_kcov ? "yes" : "no");
 	if (with_log)
-		log_open_kmsg();
+		log_begin(log_name ?: "/dev/kmsg");
 	world_init();
 	pinned = pages_pinned();
 	CASE_LIMIT(any_calls_at_once, (unsigned int)seconds + 180);

@@ -97,6 +97,14 @@ void prog_init(void)
 		total_weight += weight_of(i);
 }
 
+void prog_init_all(void)
+{
+	for (unsigned int i = 0; i < NR_GROUPS; i++)
+		there[i] = true;
+	for (uint32_t i = 0; i < nr_call_types(); i++)
+		total_weight += weight_of(i);
+}
+
 /* ---- arguments ---- */
 
 #define PICK(r, list) ((list)[rng_below(r, sizeof(list) / sizeof(*(list)))])
