@@ -5,6 +5,7 @@
  * The fuzzer of barter's user interface: what its files know of each other.
  *
  *	main.c		options, threads, the janitor, the verdict
+ *	replay.c	programs that have found something, run again
  *	prog.c		programs: made, changed, kept, written and read as text
  *	world.c		what all threads work on: fds, mappings, devices
  *	calls_*.c	what a program is made of
@@ -364,6 +365,34 @@ void keep_latest(struct thread *t);
 void drop_kept(struct thread *t);
 /* Read it: a buffer that is revoked all the while must not let it be read. */
 long look(struct thread *t);
+
+/* ---- a run (main.c) ---- */
+
+extern uint64_t seed;
+extern int seconds;
+extern unsigned int nr_threads;
+extern bool with_feedback, with_log;
+extern struct prog *replay; /* NULL: programs are made */
+extern uint32_t nr_replay;
+extern struct thread threads[MAX_THREADS];
+
+/* User memory for calls, if it has none yet. */
+void make_area(struct thread *t);
+/* The next program of a thread. */
+void choose(struct thread *t, struct prog *p);
+void log_program(struct thread *t);
+/* The programs of a file to replay. */
+void read_replay(const char *path);
+/* @nr_threads for @seconds; bails out if one does not come back. */
+void run_threads(void);
+
+/* ---- replay (replay.c) ---- */
+
+/* A thread is about to run a program. */
+void note_program(const struct thread *t);
+/* All its cases. */
+void replay_suite(void);
+
 /* ---- coverage ---- */
 
 /* Whether this kernel has KCOV. To be called before threads use it. */

@@ -22,6 +22,7 @@
  *	--out DIR	leave corpus.fuzz, calls.txt, coverage.txt there (default /out)
  *	--floor N	programs that must have run (default 100, or as many a minute if it is
  *			less)
+ *	replay		instead of all that: the suite of replay.c
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -44,16 +45,18 @@
 #define MANY		400	/* calls of a kind, of which one in twenty or more succeeds */
 #define STUCK_LIMIT_MS	45000	/* the kernel's own limit for a wait is 60 s */
 
-static uint64_t seed;
-static int seconds = 60;
-static unsigned int nr_threads = 8, lowest = 100;
-static bool with_feedback = true, with_log = true, with_kcov;
+uint64_t seed;
+int seconds = 60;
+unsigned int nr_threads = 8;
+bool with_feedback = true, with_log = true;
+struct prog *replay;
+uint32_t nr_replay;
+struct thread threads[MAX_THREADS];
+static unsigned int lowest = 100;
+static bool with_kcov, is_suite;
 static const char *out = "/out", *log_name;
-static struct prog *replay;
-static uint32_t nr_replay;
 static long to_print = -1;
 
-static struct thread threads[MAX_THREADS];
 static struct call_counts warm[MAX_TYPES]; /* of the warm-up */
 static volatile bool stop, warmed;
 volatile bool is_patient;	/* nobody is in the way: see PATIENT */
@@ -64,11 +67,14 @@ static pthread_barrier_t start;
 /* ---- a thread ---- */
 
 /* A copy in which what no thread may lose can be lost: see place(). */
-static void make_area(struct thread *t)
+void make_area(struct thread *t)
 {
-	int fd = memfd_create("area", MFD_CLOEXEC);
 	size_t n = AREA_PAGES * PAGE;
+	int fd;
 
+	if (t->area)
+		return;
+	fd = memfd_create("area", MFD_CLOEXEC);
 	if (fd < 0 || ftruncate(fd, (off_t)n))
 		tap_bail("memory of a thread");
 	/* One page more than there is: a hole that nobody else gets. */
@@ -84,7 +90,7 @@ static void make_area(struct thread *t)
 	close(fd);
 }
 
-static void choose(struct thread *t, struct prog *p)
+void choose(struct thread *t, struct prog *p)
 {
 	const struct prog *old, *other;
 
@@ -123,7 +129,7 @@ static void log_begin(const char *path)
  * and one more behind the last. The kernel takes less than 1 KiB at a time: what is
  * longer goes on in lines that have "+ " there. tests/fuzz/cut reads this.
  */
-static void log_program(struct thread *t)
+void log_program(struct thread *t)
 {
 	char text[PROG_TEXT], line[1000];
 	size_t at = 0, n = prog_print(&t->prog, text, sizeof(text));
@@ -214,14 +220,15 @@ static void *run_thread(void *arg)
 
 	t->tid = gettid();
 	make_area(t);
-	if (with_kcov)
+	if (with_kcov && !is_suite)
 		kcov_thread(&t->kcov);
-	if (!t->id && !replay)
+	if (!t->id && !replay && !is_suite)
 		warm_up(t);
 	warmed |= !t->id;
 	pthread_barrier_wait(&start);
 	while (!stop && !(replay && !seconds && t->programs >= nr_replay)) {
 		choose(t, &t->prog);
+		note_program(t);
 		if (with_log)
 			log_program(t);
 		if (fd_none(K_DEV))
@@ -430,13 +437,12 @@ static void check_group(const struct call_group *g)
 		ok(main.done > first.done, "%s: %s does at random", g->name, g->main);
 }
 
-static void any_calls_at_once(void)
+void run_threads(void)
 {
 	int64_t began, next, until;
-	unsigned int seen_revoked = 0, looks[2] = { 0 };
-	uint64_t programs, calls;
 	bool stuck = false;
 
+	stop = warmed = false;
 	pthread_barrier_init(&start, NULL, nr_threads);
 	for (unsigned int i = 0; i < nr_threads; i++) {
 		threads[i].id = i;
@@ -468,11 +474,21 @@ static void any_calls_at_once(void)
 		stuck = someone_is_stuck();
 	}
 	report(began);
-	write_files();
+	if (!is_suite)
+		write_files();
 	if (!ok(!stuck, "no call hangs"))
 		tap_bail("a call hangs");
 	for (unsigned int i = 0; i < nr_threads; i++)
 		pthread_join(threads[i].thread, NULL);
+	pthread_barrier_destroy(&start);
+}
+
+static void any_calls_at_once(void)
+{
+	unsigned int seen_revoked = 0, looks[2] = { 0 };
+	uint64_t programs, calls;
+
+	run_threads();
 	for (unsigned int i = 0; i < nr_threads; i++) {
 		seen_revoked += threads[i].seen_revoked;
 		looks[0] += threads[i].looks[0];
@@ -595,13 +611,14 @@ static void all_is_well_afterwards(void)
 
 /* ---- options ---- */
 
-static void read_replay(const char *path)
+void read_replay(const char *path)
 {
 	FILE *f = fopen(path, "re");
 	struct prog p;
 
 	if (!f)
 		tap_bail("%s: %s", path, strerror(errno));
+	nr_replay = 0;
 	while (prog_read(f, &p)) {
 		replay = realloc(replay, (nr_replay + 1) * sizeof(*replay));
 		if (!replay)
@@ -695,6 +712,9 @@ static void options(int argc, char **argv)
 	}
 	if (!nr_threads || nr_threads > MAX_THREADS)
 		tap_bail("1 to %d threads", MAX_THREADS);
+	is_suite = optind < argc && !strcmp(argv[optind], "replay");
+	if (optind + is_suite < argc)
+		tap_bail("unknown argument '%s'", argv[optind + is_suite]);
 }
 
 int main(int argc, char **argv)
@@ -717,6 +737,11 @@ int main(int argc, char **argv)
 		log_begin(log_name ?: "/dev/kmsg");
 	world_init();
 	pinned = pages_pinned();
+	if (is_suite) {
+		replay_suite();
+		CASE(all_is_well_afterwards);
+		return tap_done();
+	}
 	CASE_LIMIT(any_calls_at_once, (unsigned int)seconds + 180);
 	CASE(all_is_well_afterwards);
 	return tap_done();
