@@ -209,6 +209,11 @@ static long open_group(unsigned int nr, uint64_t how)
 	if (group < 0)
 		return -errno;
 	space = space_for(how, "/dev/vfio/vfio");
+	if (!may_be_container(space)) {
+		close(space);
+		close(group);
+		return -EBUSY;
+	}
 	if (!ioctl(group, VFIO_GROUP_SET_CONTAINER, &space) && !(how & HOW_BESIDE))
 		ioctl(space, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU);
 	snprintf(uuid, sizeof(uuid), VEDU_UUID, nr);

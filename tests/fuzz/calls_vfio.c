@@ -38,6 +38,8 @@ static long c_group(struct thread *t, const uint64_t *a)
 		return RESULT(ioctl(group, VFIO_GROUP_GET_STATUS,
 				    place(t, a[2], &status, sizeof(status))));
 	case 1:
+		if (!may_be_container(container))
+			return -EBUSY;
 		return RESULT(ioctl(group, VFIO_GROUP_SET_CONTAINER,
 			place(t, a[2], &container, sizeof(container))));
 	case 2:

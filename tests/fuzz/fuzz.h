@@ -272,6 +272,12 @@ bool too_early(int64_t *last, int64_t ms);
 /* Memory on, power on: so that not everything fails for as long as nobody does that. */
 void world_awake(uint64_t which);
 /* Open a device by its group; takes part in everybody's container. */
+/*
+ * May a group have it as its container? Not an iommufd: a device that was opened with one
+ * through its group, and once more when the group has another, makes VFIO warn when the
+ * last is closed (7.3; its own vfio-pci and mdev drivers too).
+ */
+bool may_be_container(int fd);
 long dev_open_any(unsigned int which);
 long dev_open_cdev(unsigned int which);
 /* Take the device from its driver and give it back. */

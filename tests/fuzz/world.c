@@ -195,6 +195,13 @@ static int group_path(const struct device *d, char *path, size_t size)
 	return nr;
 }
 
+bool may_be_container(int fd)
+{
+	struct stat it, iommufd;
+
+	return fstat(fd, &it) || stat("/dev/iommu", &iommufd) || it.st_rdev != iommufd.st_rdev;
+}
+
 long dev_open_any(unsigned int which)
 {
 	const struct device *d = &devs[which % nr_devs];
