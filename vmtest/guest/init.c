@@ -459,6 +459,7 @@ int main(int argc, char **argv)
 	if (!atoi(conf_get("keep_modules")))
 		modules_unload();
 	kmemleak_check();
+	dma_debug_check();
 	kmsg_check();
 	report("exit %d", status);
 	report("verdict");

@@ -40,4 +40,7 @@ void kmsg_check(void);
 void kmemleak_start(void);
 void kmemleak_check(void);
 
+/* Complain if DMA API debugging does not watch any more. */
+void dma_debug_check(void);
+
 #endif

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * kernel_log: what the kernel itself has to say about a run: its log, from the
- * first line on, and kmemleak.
+ * first line on, kmemleak, and whether DMA API debugging has watched to the end.
  *
  * The log is read from /dev/kmsg, where dmesg -c removes nothing and where a gap
  * shows in the sequence numbers.
@@ -72,8 +72,9 @@ static const char *const signs[] = {
 	"kmemleak: Cannot",
 	"kmemleak: Kernel memory leak detector disabled",
 	"DMA-API: device driver",
-	"DMA-API: out of memory",
 	"DMA-API: exceeded",
+	"DMA-API: debugging out of memory",
+	"DMA-API: cacheline tracking ENOMEM",
 };
 
 /* What healthy kernels print at boot on an emulated CPU. */
@@ -165,8 +166,7 @@ static void kmemleak_command(const char *command)
 	close(fd);
 }
 
-/* Whoever turns it off on the command line also has to excuse what it says of that. */
-static bool kmemleak_is_off(void)
+static bool command_line_has(const char *word)
 {
 	char line[4096] = "";
 	FILE *f = fopen("/proc/cmdline", "re");
@@ -175,7 +175,28 @@ static bool kmemleak_is_off(void)
 		line[0] = 0;
 	if (f)
 		fclose(f);
-	return strstr(line, " kmemleak=off");
+	return strstr(line, word);
+}
+
+/* Whoever turns it off on the command line also has to excuse what it says of that. */
+static bool kmemleak_is_off(void)
+{
+	return command_line_has(" kmemleak=off");
+}
+
+/*
+ * It switches itself off for ever when it finds no memory for its own notes. Of the two
+ * lines that say so one comes once only, and a log can be silenced: so it is asked.
+ */
+void dma_debug_check(void)
+{
+	FILE *f = fopen("/sys/kernel/debug/dma-api/disabled", "re");
+	int off = f ? fgetc(f) : 'N';
+
+	if (f)
+		fclose(f);
+	if (off != 'N' && !command_line_has(" dma_debug=off"))
+		report("complaint DMA API debugging has switched itself off");
 }
 
 /* What was allocated before the project's modules came is not theirs. */
