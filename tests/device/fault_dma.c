@@ -21,10 +21,7 @@
 #include "lib/tester.h"
 #include "lib/watch.h"
 
-/*
- * DMA API debugging allocates for memory that a device writes, and gives up for
- * ever when it cannot: so importers only read, but where that is the question.
- */
+/* Importers only read, but where that is the question. */
 #define TO_DEVICE	BARTER_TEST_TO_DEVICE
 
 static volatile uint8_t *map;

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "buf.h"
+#include "fault_filter.h"
 #include "pci.h"
 #include "proc.h"
 #include "tap.h"
@@ -43,7 +44,7 @@ static const char *const modules[NR_MODULES] = {
 /*
  * What a call that failed must leave as it was. @vmas is what this process has
  * mapped of buffers, @surplus what debugfs counts more than that. @dma is -1
- * where the kernel does not count.
+ * where the kernel does not count; one that ceases to has changed.
  */
 struct fault_state {
 	char buffers[32768];
@@ -56,122 +57,6 @@ struct fault_state {
 
 static int nth = -1; /* whose allocations fail */
 static unsigned int total;
-
-static void set(const char *file, const char *value)
-{
-	static const char *const kinds[] = { "failslab", "fail_page_alloc" };
-	char path[128];
-	int done = 0;
-
-	for (int i = 0; i < 2; i++) {
-		int fd;
-
-		snprintf(path, sizeof(path), DEBUGFS "%s/%s", kinds[i], file);
-		fd = open(path, O_WRONLY | O_CLOEXEC);
-		/* Some settings belong to one kind alone. */
-		if (fd < 0 && errno == ENOENT)
-			continue;
-		if (fd < 0 || write(fd, value, strlen(value)) < 0)
-			tap_bail("%s: %s", path, strerror(errno));
-		close(fd);
-		done++;
-	}
-	if (!done)
-		tap_bail("fault injection cannot be told its %s", file);
-}
-
-/* The first symbol behind @start, of those from here on in the file. */
-static unsigned long long find_next(FILE *f, unsigned long long start)
-{
-	unsigned long long at, end = 0;
-	char line[256];
-
-	while (fgets(line, sizeof(line), f))
-		if (sscanf(line, "%llx", &at) == 1 && at > start && (!end || at < end))
-			end = at;
-	return end;
-}
-
-/* Where a function of the kernel begins, and where the next one does. */
-static bool find_function(const char *function, unsigned long long *start,
-			  unsigned long long *end)
-{
-	FILE *f = fopen("/proc/kallsyms", "re");
-	char line[256], name[128];
-
-	*start = *end = 0;
-	if (!f)
-		return false;
-	while (!*start && fgets(line, sizeof(line), f)) {
-		unsigned long long at;
-
-		if (sscanf(line, "%llx %*c %127s", &at, name) == 2 && !strcmp(name, function))
-			*start = at;
-	}
-	/* The kernel's own are in order of address, those of modules are not. */
-	if (strchr(line, '['))
-		rewind(f);
-	if (*start)
-		*end = find_next(f, *start);
-	fclose(f);
-	return *start && *end;
-}
-
-static void set_range(const char *from, const char *to,
-		      unsigned long long start, unsigned long long end)
-{
-	char text[32];
-
-	snprintf(text, sizeof(text), "%#llx", start);
-	set(from, text);
-	snprintf(text, sizeof(text), "%#llx", end);
-	set(to, text);
-}
-
-/* Who watches shall see: what kmemleak allocates for itself does not fail. */
-static void reject_kmemleak(void)
-{
-	static const char *const names[] = {
-		"kmemleak_alloc", "kmemleak_alloc_percpu", "kmemleak_vmalloc",
-		"kmemleak_scan_area", "kmemleak_alloc_phys",
-	};
-	unsigned long long start, end, from = ~0ull, to = 0;
-
-	for (unsigned int i = 0; i < sizeof(names) / sizeof(*names); i++) {
-		if (!find_function(names[i], &start, &end))
-			continue;
-		from = start < from ? start : from;
-		to = end > to ? end : to;
-	}
-	if (to)
-		set_range("reject-start", "reject-end", from, to);
-}
-
-/*
- * Copies from and to user space would fail too where the kernel can make them, among
- * them those of fail-nth itself. A required place in the stack, of a stack of depth
- * 0, is never found.
- */
-static void spare_user_copies(void)
-{
-	static const char *const settings[][2] = {
-		{ "stacktrace-depth", "0" }, { "require-start", "1" },
-	};
-
-	for (int i = 0; i < 2; i++) {
-		char path[128];
-		int fd;
-
-		snprintf(path, sizeof(path), DEBUGFS "fail_usercopy/%s",
-			 settings[i][0]);
-		fd = open(path, O_WRONLY | O_CLOEXEC);
-		if (fd < 0 && errno == ENOENT)
-			return;
-		if (fd < 0 || write(fd, settings[i][1], 1) != 1)
-			tap_bail("%s: %s", path, strerror(errno));
-		close(fd);
-	}
-}
 
 void fault_task(int tid)
 {
@@ -189,14 +74,7 @@ void fault_task(int tid)
 void fault_init(void)
 {
 	fault_task(0);
-	set("verbose", getenv("BARTER_FAULT_VERBOSE") ?: "0");
-	set("ignore-gfp-wait", "N");
-	set("ignore-gfp-highmem", "N");
-	set("min-order", "0");
-	set("cache-filter", "N");
-	set("stacktrace-depth", "32");
-	reject_kmemleak();
-	spare_user_copies();
+	fault_filter_init();
 }
 
 unsigned int fault_total(void)
@@ -223,16 +101,6 @@ static bool disarm(void)
 		tap_bail("fail-nth: %s", strerror(errno));
 	arm(0);
 	return !atoi(text);
-}
-
-/* Count only what is allocated below that function. */
-static void set_scope(const char *function)
-{
-	unsigned long long start = 0, end = ~0ull;
-
-	if (function && !find_function(function, &start, &end))
-		tap_bail("the kernel has no %s", function);
-	set_range("require-start", "require-end", start, end);
 }
 
 static int number(const char *path)
@@ -286,15 +154,6 @@ static void count_vmas(struct fault_state *s)
 	s->surplus = mmaps - s->vmas;
 }
 
-static int count_dma(void)
-{
-	char off[8] = "";
-
-	sysfs_read(off, sizeof(off), DEBUGFS "dma-api/disabled");
-	return off[0] == 'N' ? number(DEBUGFS "dma-api/nr_total_entries") -
-		number(DEBUGFS "dma-api/num_free_entries") : -1;
-}
-
 static void take(struct fault_state *s, const struct fault_call *c)
 {
 	char path[64];
@@ -322,17 +181,17 @@ static void take(struct fault_state *s, const struct fault_call *c)
 	}
 	s->fds = count_fds();
 	s->dmabufs = count_dmabufs();
-	s->dma = c->moves ? 0 : count_dma();
+	s->dma = dma_entries();
+	if (c->moves && s->dma > 0)
+		s->dma = 0;
 }
 
 static bool same(const struct fault_state *a, const struct fault_state *b,
 		 const struct fault_call *c)
 {
 	return !strcmp(a->buffers, b->buffers) && a->fds == b->fds &&
-		!memcmp(a->refs, b->refs, sizeof(a->refs)) &&
-		a->dmabufs == b->dmabufs && !a->surplus && !b->surplus &&
-		(a->vmas == b->vmas || c->splits) &&
-		(a->dma == b->dma || b->dma < 0);
+	       !memcmp(a->refs, b->refs, sizeof(a->refs)) && a->dmabufs == b->dmabufs &&
+	       !a->surplus && !b->surplus && (a->vmas == b->vmas || c->splits) && a->dma == b->dma;
 }
 
 static bool again(struct fault_state *now, const struct fault_state *was,
@@ -425,12 +284,12 @@ void fault_sweep(const struct fault_call *c)
 	unsigned int n = 1, injected;
 	bool more = true;
 
-	set_scope(c->scope);
+	fault_filter_scope(c->scope);
 	while (more && n < FAULT_MOST) {
 		more = fault_once(c, n, &t);
 		n += c->sparse && n >= 64 ? n / 16 : 1;
 	}
-	set_scope(NULL);
+	fault_filter_scope(NULL);
 	injected = t.failed + t.absorbed;
 	total += injected;
 	diag("%s: %u allocations failed, %u times the call, %u made good",

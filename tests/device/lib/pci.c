@@ -83,12 +83,23 @@ int sysfs_read(char *text, size_t size, const char *fmt, ...)
 	return (int)n;
 }
 
+#define DMA_API "/sys/kernel/debug/dma-api/"
+
 bool dma_is_debugged(void)
 {
 	char off[4];
 
-	return sysfs_read(off, sizeof(off), "/sys/kernel/debug/dma-api/disabled") > 0 &&
-	       off[0] == 'N';
+	return sysfs_read(off, sizeof(off), DMA_API "disabled") > 0 && off[0] == 'N';
+}
+
+int dma_entries(void)
+{
+	char all[16], unused[16];
+
+	if (!dma_is_debugged() || sysfs_read(all, sizeof(all), DMA_API "nr_total_entries") <= 0 ||
+	    sysfs_read(unused, sizeof(unused), DMA_API "num_free_entries") <= 0)
+		return -1;
+	return atoi(all) - atoi(unused);
 }
 
 static int by_name(const struct dirent **a, const struct dirent **b)

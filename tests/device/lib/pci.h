@@ -61,5 +61,7 @@ int sysfs_read(char *text, size_t size, const char *fmt, ...)
  * was turned off.
  */
 bool dma_is_debugged(void);
+/* How many mappings it knows of, all drivers' together; -1 where it does not watch. */
+int dma_entries(void);
 
 #endif
