@@ -286,7 +286,17 @@ void fault_sweep(const struct fault_call *c)
 
 	fault_filter_scope(c->scope);
 	while (more && n < FAULT_MOST) {
+		unsigned int absorbed = t.absorbed;
+
 		more = fault_once(c, n, &t);
+		/*
+		 * A cache that grows asks for more pages than it must have and goes on with
+		 * fewer. By the second time it has grown, and the allocation is another.
+		 */
+		if (!c->sparse && t.absorbed > absorbed) {
+			t.absorbed = absorbed;
+			more = fault_once(c, n, &t);
+		}
 		n += c->sparse && n >= 64 ? n / 16 : 1;
 	}
 	fault_filter_scope(NULL);
