@@ -155,7 +155,7 @@ static void probes(void)
 
 	for (unsigned int i = 0; i < sizeof(features) / sizeof(*features); i++) {
 		const struct fault_call c = {
-			.name = names[i], .call = call_feature,
+			.name = names[i], .call = call_feature, .none = true,
 		};
 
 		feature = features[i] | VFIO_DEVICE_FEATURE_PROBE;
@@ -339,18 +339,21 @@ static void watches(void)
 		  .before = watched,
 		  .call = call_unwatch,
 		  .whole = whole_unwatch,
-		  .after = unwatched },
+		  .after = unwatched,
+		  .none = true },
 		{ .name = "revoke and restore of what is watched",
 		  .before = watched,
 		  .call = call_blink,
 		  .whole = whole_blink,
 		  .after = unwatched,
+		  .none = true,
 		  .moves = true },
 		{ .name = "close of a file with watches",
 		  .before = hang_watches,
 		  .call = call_close_ctl,
 		  .whole = whole_close_ctl,
 		  .after = close_ctl,
+		  .none = true,
 		  .moves = true },
 	};
 
@@ -370,14 +373,16 @@ static void watches(void)
 
 static void questions(void)
 {
+	static const char route_none[] = "only kernels with PCI_P2PDMA are asked for a way";
 	const struct fault_call calls[] = {
 		{ .name = "open /dev/barter", .call = call_open, .whole = whole_fd, .least = 2 },
-		{ .name = "info", .call = call_info },
-		{ .name = "route to a device fd", .call = call_route },
-		{ .name = "route to an address", .call = call_route_bdf },
+		{ .name = "info", .call = call_info, .none = true },
+		{ .name = "route to a device fd", .call = call_route, .may_be_none = route_none },
+		{ .name = "route to an address", .call = call_route_bdf, .may_be_none = route_none },
 		{ .name = "route between addresses",
 		  .before = route_between,
-		  .call = call_route_bdfs },
+		  .call = call_route_bdfs,
+		  .none = true },
 	};
 	const struct fault_call files[] = {
 		{ .name = "read buffers", .call = call_debugfs, .least = 3 },
@@ -627,7 +632,7 @@ static void closing(void)
 	const struct fault_call c = {
 		.name = "close of a buffer that was mapped",
 		.before = lend_window, .call = call_close,
-		.whole = whole_close, .after = lend_close, .moves = true,
+		.whole = whole_close, .after = lend_close, .none = true, .moves = true,
 	};
 
 	crowd_in();

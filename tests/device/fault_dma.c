@@ -135,16 +135,30 @@ static void dma_maps(void)
 		{ "DMA map of 24 times 256 KiB", 24, MIB / 4, 8, 1 },
 	};
 	const struct fault_call calls[] = {
-		{ .name = "attach", .before = map_begin, .call = call_attach,
-		  .whole = whole_attach, .after = map_end, .least = 2 },
-		{ .name = "pin", .before = map_begin, .call = call_pin,
-		  .whole = whole_pin, .after = map_end },
-		{ .name = "DMA unmap", .before = map_begin_mapped,
-		  .call = call_dma_unmap, .whole = whole_dma_unmap,
-		  .after = map_end },
-		{ .name = "detach", .before = map_begin_mapped,
-		  .call = call_detach, .whole = whole_detach,
-		  .after = map_end },
+		{ .name = "attach",
+		  .before = map_begin,
+		  .call = call_attach,
+		  .whole = whole_attach,
+		  .after = map_end,
+		  .least = 2 },
+		{ .name = "pin",
+		  .before = map_begin,
+		  .call = call_pin,
+		  .whole = whole_pin,
+		  .after = map_end,
+		  .none = true },
+		{ .name = "DMA unmap",
+		  .before = map_begin_mapped,
+		  .call = call_dma_unmap,
+		  .whole = whole_dma_unmap,
+		  .after = map_end,
+		  .may_be_none = "only now and then a CPU needs room for addresses given back" },
+		{ .name = "detach",
+		  .before = map_begin_mapped,
+		  .call = call_detach,
+		  .whole = whole_detach,
+		  .after = map_end,
+		  .none = true },
 	};
 
 	nr_map = 8;
@@ -240,32 +254,49 @@ static void restore_end(void)
 
 static void revokes(void)
 {
-	static const char *const names[] = {
-		"memory off by a word", "memory off by an 8-byte block",
-		"low power", "VFIO_DEVICE_RESET", "hot reset", "sysfs reset",
+	/* How many allocations its beginning has at least, and its end. */
+	static const struct {
+		const char *name;
+		unsigned int begin, end;
+	} ways[] = {
+		{ "memory off by a word", 0, 0 },
+		{ "memory off by an 8-byte block", 0, 0 },
+		{ "low power", 0, 1 },
+		{ "VFIO_DEVICE_RESET", 0, 0 },
+		{ "hot reset", 4, 0 },
+		{ "sysfs reset", 1, 0 },
 	};
 	char path[128], text[80];
 
 	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/reset", mem.bdf);
 	file = open(path, O_WRONLY | O_CLOEXEC);
-	for (unsigned int i = 0; i < sizeof(names) / sizeof(*names); i++) {
+	for (unsigned int i = 0; i < sizeof(ways) / sizeof(*ways); i++) {
 		const struct fault_call begin = {
-			.name = names[i], .before = revoke_begin,
-			.call = cause_begin, .whole = whole_revoke,
-			.after = revoke_end, .moves = true,
+			.name = ways[i].name,
+			.before = revoke_begin,
+			.call = cause_begin,
+			.whole = whole_revoke,
+			.after = revoke_end,
+			.moves = true,
 			/* Nothing is left to core's locks, where none is killable. */
-			.strict = !strcmp(names[i], "hot reset"),
-			.least = strcmp(names[i], "hot reset") ? 0 : 4,
+			.strict = !strcmp(ways[i].name, "hot reset"),
+			.least = ways[i].begin,
+			.none = !ways[i].begin,
 		};
 		const struct fault_call end = {
-			.name = text, .before = restore_begin,
-			.call = cause_end, .whole = whole_restore,
-			.after = restore_end, .moves = true,
+			.name = text,
+			.before = restore_begin,
+			.call = cause_end,
+			.whole = whole_restore,
+			.after = restore_end,
+			.moves = true,
+			.least = ways[i].end,
+			.none = !ways[i].end,
 		};
 
-		cause = cause_find(names[i]);
+		cause = cause_find(ways[i].name);
 		fault_sweep(&begin);
-		snprintf(text, sizeof(text), "end of: %s", names[i]);
+		snprintf(text, sizeof(text), "end of: %s", ways[i].name);
 		/* The witness is revoked meanwhile, as all are. */
 		fault_witness = NULL;
 		if (cause->end)
@@ -438,12 +469,20 @@ static bool whole_family_revoke(int ret)
 static void slices_and_a_watch(void)
 {
 	const struct fault_call calls[] = {
-		{ .name = "end of a buffer with slices", .before = family_begin,
-		  .call = call_end, .whole = whole_family_end,
-		  .after = family_end, .moves = true },
-		{ .name = "memory off under slices", .before = family_begin,
-		  .call = cause_begin, .whole = whole_family_revoke,
-		  .after = family_end, .moves = true },
+		{ .name = "end of a buffer with slices",
+		  .before = family_begin,
+		  .call = call_end,
+		  .whole = whole_family_end,
+		  .after = family_end,
+		  .none = true,
+		  .moves = true },
+		{ .name = "memory off under slices",
+		  .before = family_begin,
+		  .call = cause_begin,
+		  .whole = whole_family_revoke,
+		  .after = family_end,
+		  .none = true,
+		  .moves = true },
 	};
 
 	cause = cause_find("memory off by a word");
@@ -454,12 +493,19 @@ static void slices_and_a_watch(void)
 static void end_of_a_buffer(void)
 {
 	const struct fault_call calls[] = {
-		{ .name = "end of a buffer", .before = revoke_begin,
-		  .call = call_end, .whole = whole_end, .after = revoke_end,
+		{ .name = "end of a buffer",
+		  .before = revoke_begin,
+		  .call = call_end,
+		  .whole = whole_end,
+		  .after = revoke_end,
+		  .none = true,
 		  .moves = true },
 		{ .name = "end of a buffer that waits for a fence",
-		  .before = fence_begin, .call = call_end,
-		  .whole = whole_end_with_fence, .after = fence_end, .least = 1,
+		  .before = fence_begin,
+		  .call = call_end,
+		  .whole = whole_end_with_fence,
+		  .after = fence_end,
+		  .least = 1,
 		  .moves = true },
 	};
 
@@ -556,19 +602,34 @@ static bool whole_edu_close(int ret)
 static void sample_importer(void)
 {
 	static const struct fault_call calls[] = {
-		{ .name = "open the sample importer", .call = call_edu_open,
-		  .whole = whole_fd, .least = 2 },
-		{ .name = "import", .before = edu_begin, .call = call_import,
-		  .whole = whole_import, .after = edu_end, .least = 2 },
-		{ .name = "read by DMA", .before = edu_begin_import,
-		  .call = call_edu_read, .whole = whole_copy, .after = edu_end,
+		{ .name = "open the sample importer",
+		  .call = call_edu_open,
+		  .whole = whole_fd,
+		  .least = 2 },
+		{ .name = "import",
+		  .before = edu_begin,
+		  .call = call_import,
+		  .whole = whole_import,
+		  .after = edu_end,
+		  .least = 2 },
+		{ .name = "read by DMA",
+		  .before = edu_begin_import,
+		  .call = call_edu_read,
+		  .whole = whole_copy,
+		  .after = edu_end,
 		  .least = 2 },
 		{ .name = "close the sample importer",
-		  .before = edu_begin_import, .call = call_edu_close,
-		  .whole = whole_edu_close, .after = edu_end },
-		{ .name = "write by DMA", .before = edu_begin_import,
-		  .call = call_edu_write, .whole = whole_copy,
-		  .after = edu_end, .least = 2 },
+		  .before = edu_begin_import,
+		  .call = call_edu_close,
+		  .whole = whole_edu_close,
+		  .after = edu_end,
+		  .none = true },
+		{ .name = "write by DMA",
+		  .before = edu_begin_import,
+		  .call = call_edu_write,
+		  .whole = whole_copy,
+		  .after = edu_end,
+		  .least = 2 },
 	};
 
 	for (unsigned int i = 0; i < sizeof(calls) / sizeof(*calls); i++)

@@ -244,7 +244,10 @@ static void sweep_module(const struct module *m)
 		.errnos = { m == modules ? 0 : EINVAL },
 	};
 	const struct fault_call unload = {
-		.name = text[1], .call = module_unload, .whole = whole_unload,
+		.name = text[1],
+		.call = module_unload,
+		.whole = whole_unload,
+		.least = 3,
 	};
 
 	module = m;
@@ -441,7 +444,8 @@ static void open_and_close(void)
 		{ .name = "open", .call = call_open, .whole = whole_open,
 		  .least = 5, .fails = 3 },
 		{ .name = "close", .before = open_first, .call = call_close,
-		  .whole = whole_close, .after = close_first },
+		  .whole = whole_close, .after = close_first,
+		  .may_be_none = "the kernel's own part of it, which is all, may do without" },
 	};
 
 	need(!pci_bind(lent, LENDER) && !dev_open_group(&dev, lent),

@@ -165,12 +165,14 @@ static void sweeps(void)
 		  .call = call_clear,
 		  .whole = whole_clear,
 		  .after = clear,
+		  .none = true,
 		  .moves = true },
 		{ .name = "memory off and on",
 		  .before = lend_and_set,
 		  .call = call_off_and_on,
 		  .whole = whole_again,
 		  .after = clear,
+		  .none = true,
 		  .moves = true },
 	};
 

@@ -84,6 +84,7 @@ static void close_of_a_device(void)
 		.call = call_close,
 		.whole = whole_close,
 		.after = device_down,
+		.may_be_none = "the kernel's own part of it, which is all, may do without",
 		.moves = true,
 	};
 	const char *bdf = getenv("VM_VRAM1");

@@ -146,6 +146,7 @@ static void attribute_forced(void)
 		.call = call_attribute,
 		.whole = whole_attribute,
 		.after = close_scattered,
+		.none = true,
 	};
 
 	attribute_flags = BARTER_MEMATTR_FORCE;
@@ -207,7 +208,7 @@ static bool whole_native(int got)
 static void native_buffers(void)
 {
 	static const struct vfio_region_dma_range range = { OFFSET, 4 * PAGE };
-	const struct fault_call c = {
+	struct fault_call c = {
 		.name = "native export",
 		.call = call_native,
 		.whole = whole_native,
@@ -215,6 +216,7 @@ static void native_buffers(void)
 	const struct fault_call probe = {
 		.name = "probe native export",
 		.call = call_native,
+		.none = true,
 	};
 	int fd;
 
@@ -224,6 +226,8 @@ static void native_buffers(void)
 	kernel_has_none = fd == -EOPNOTSUPP;
 	ok(fd >= 0 || kernel_has_none, "a native buffer, or the kernel has none: %d", fd);
 	close(fd);
+	c.none = kernel_has_none;
+	c.least = kernel_has_none ? 0 : 5;
 	fault_sweep(&c);
 	native->h.flags |= VFIO_DEVICE_FEATURE_PROBE;
 	fault_sweep(&probe);

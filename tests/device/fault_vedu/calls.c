@@ -146,19 +146,29 @@ static int call_write_bar0(void)
 static void questions(void)
 {
 	static const struct fault_call calls[] = {
-		{ .name = "device info", .call = call_info },
-		{ .name = "region info", .call = call_region_info },
-		{ .name = "interrupt info", .call = call_irq_info },
-		{ .name = "set an interrupt", .call = call_set_irq, .whole = whole_set_irq },
-		{ .name = "raise an interrupt", .call = call_raise_irq, .whole = whole_raise_irq },
-		{ .name = "read config space", .call = call_read_config },
-		{ .name = "read BAR 0", .call = call_read_bar0 },
-		{ .name = "write BAR 0", .call = call_write_bar0 },
-		{ .name = "read BAR 2", .call = call_read_bar2, .whole = whole_read_bar2 },
+		{ .name = "device info", .call = call_info, .none = true },
+		{ .name = "region info", .call = call_region_info, .none = true },
+		{ .name = "interrupt info", .call = call_irq_info, .none = true },
+		{ .name = "set an interrupt",
+		  .call = call_set_irq,
+		  .whole = whole_set_irq,
+		  .none = true },
+		{ .name = "raise an interrupt",
+		  .call = call_raise_irq,
+		  .whole = whole_raise_irq,
+		  .none = true },
+		{ .name = "read config space", .call = call_read_config, .none = true },
+		{ .name = "read BAR 0", .call = call_read_bar0, .none = true },
+		{ .name = "write BAR 0", .call = call_write_bar0, .none = true },
+		{ .name = "read BAR 2",
+		  .call = call_read_bar2,
+		  .whole = whole_read_bar2,
+		  .none = true },
 		{ .name = "write BAR 2",
 		  .before = fill_data,
 		  .call = call_write_bar2,
-		  .whole = whole_read_bar2 },
+		  .whole = whole_read_bar2,
+		  .none = true },
 	};
 
 	guest_up(false);
@@ -247,12 +257,14 @@ static void revokes(void)
 		  .call = call_memory_off,
 		  .whole = whole_memory_off,
 		  .after = unuse,
+		  .none = true,
 		  .moves = true },
 		{ .name = "reset",
 		  .before = use,
 		  .call = call_reset,
 		  .whole = whole_reset,
 		  .after = unuse,
+		  .none = true,
 		  .moves = true },
 	};
 
@@ -326,6 +338,7 @@ static void open_and_close(void)
 		  .call = call_close,
 		  .whole = whole_close,
 		  .after = close_used,
+		  .none = true,
 		  .moves = true },
 	};
 

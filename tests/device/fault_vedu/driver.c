@@ -110,7 +110,8 @@ static void create_and_remove(void)
 		  .before = create,
 		  .call = call_remove,
 		  .whole = whole_remove,
-		  .after = remove_it },
+		  .after = remove_it,
+		  .least = 10 },
 	};
 	char path[160];
 

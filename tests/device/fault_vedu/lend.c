@@ -157,6 +157,7 @@ static void probes(void)
 		const struct fault_call c = {
 			.name = features[i].name,
 			.call = call_probe,
+			.none = true,
 		};
 
 		feature = features[i].feature;
@@ -261,6 +262,7 @@ static void attribute_and_end(void)
 		  .call = call_end,
 		  .whole = whole_end,
 		  .after = unmap_and_close,
+		  .none = true,
 		  .moves = true },
 	};
 

@@ -81,7 +81,7 @@ static bool whole_copy(int ret)
 
 static void sweep_worker(bool by_iommufd)
 {
-	static const struct fault_call calls[] = {
+	const struct fault_call calls[] = {
 		{ .name = "HOLD",
 		  .call = call_hold,
 		  .whole = whole_hold,
@@ -92,7 +92,9 @@ static void sweep_worker(bool by_iommufd)
 		  .before = hold,
 		  .call = call_release,
 		  .whole = whole_release,
-		  .after = release },
+		  .after = release,
+		  .least = by_iommufd ? 1 : 0,
+		  .none = !by_iommufd },
 		{ .name = "COPY",
 		  .before = before_copy,
 		  .call = call_copy,

@@ -284,6 +284,8 @@ void fault_sweep(const struct fault_call *c)
 	unsigned int n = 1, injected;
 	bool more = true;
 
+	if (!!c->least + c->none + !!c->may_be_none != 1)
+		ok(false, "%s: it is said how many allocations there are", c->name);
 	fault_filter_scope(c->scope);
 	while (more && n < FAULT_MOST) {
 		unsigned int absorbed = t.absorbed;
@@ -304,9 +306,13 @@ void fault_sweep(const struct fault_call *c)
 	total += injected;
 	diag("%s: %u allocations failed, %u times the call, %u made good",
 	     c->name, injected, t.failed, t.absorbed);
-	ok(!more && injected >= c->least && t.failed >= c->fails,
-	   "%s: each allocation failed once",
-	   c->name);
+	if (c->may_be_none)
+		diag("%s: may be none, since %s", c->name, c->may_be_none);
+	if (c->none)
+		is(injected, 0, "%s: allocates nothing", c->name);
+	else
+		ok(!more && injected >= c->least && t.failed >= c->fails,
+		   "%s: each allocation failed once, %u or more", c->name, c->least);
 	if (c->strict)
 		is(t.absorbed, 0, "%s: is not done without memory", c->name);
 	is(t.not_clean, 0, "%s: succeeds when none fails", c->name);

@@ -24,7 +24,10 @@
  *	undoes it. NULL: nothing to look at, nothing to undo
  * @after: with memory: takes back what @before did; may be NULL
  * @errnos: what it may say besides ENOMEM, up to the first 0
- * @least: fewer allocations than that mean that nothing was tested
+ * @least: fewer allocations than that mean that nothing was tested. Each call has this
+ *	or one of the two that follow
+ * @none: it allocates nothing at all, and that is the test
+ * @may_be_none: it need not allocate, and why that is so
  * @fails: the call itself fails at least that often
  * @moves: the state of buffers may move and come back: generation, faults and
  *	importers' mappings are not compared
@@ -41,6 +44,8 @@ struct fault_call {
 	void (*after)(void);
 	int errnos[4];
 	unsigned int least, fails;
+	bool none;
+	const char *may_be_none;
 	bool moves;
 	bool splits;
 	bool strict;

@@ -112,6 +112,7 @@ void fault_bind_sweep(const char *name, const char *bdf, bool (*fn)(void), int e
 		.name = text[1],
 		.call = fault_unbind,
 		.whole = whole_unbind,
+		.least = 3,
 	};
 
 	works = fn;
