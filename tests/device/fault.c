@@ -7,7 +7,8 @@
  * ENOMEM and leaves all as it was, or does without and is whole.
  *
  * Here: export, questions, CPU mappings. In fault/: barter's own features
- * (features.c), page faults (page_faults.c), a device file that is closed (device.c).
+ * (features.c), page faults (page_faults.c), a device file that is closed (device.c), a
+ * device that its driver loses (gone.c).
  * fault_dma has importers and revokes. Only on kernels with fail-nth.
  */
 #define _GNU_SOURCE
@@ -656,5 +657,6 @@ int main(void)
 	feature_cases();
 	page_fault_cases();
 	device_cases();
+	gone_cases();
 	return lend_end();
 }

@@ -14,9 +14,10 @@
 
 #define RW (PROT_READ | PROT_WRITE)
 
-/* The cases of features.c, page_faults.c and device.c. */
+/* The cases of features.c, page_faults.c, device.c and gone.c. */
 void feature_cases(void);
 void page_fault_cases(void);
 void device_cases(void);
+void gone_cases(void);
 
 #endif
