@@ -38,7 +38,7 @@ static void lend(void)
 
 /* ---- export ---- */
 
-static struct dev big;
+struct dev big;
 static const struct dev *lender = &mem;
 static struct export *request;
 static uint32_t runs;			/* what becomes of its ranges */
@@ -106,20 +106,24 @@ static void export_many_ranges(void)
 	sweep_export("30000 ranges", 30000, 5, false);
 }
 
-/* Tables too large for kmalloc(), which come page by page. */
-static void export_huge_tables(void)
+bool big_open(void)
 {
 	char bdf[BDF_LENGTH];
 
 	for (unsigned int i = 0; !pci_find(PCI_IVSHMEM, i, bdf); i++) {
 		if (dev_open(&big, bdf))
 			continue;
-		if (big.length[BAR] >= 1ull << 30)
-			break;
+		if (big.length[BAR] >= GIB)
+			return true;
 		dev_close(&big);
-		big.fd = -1;
 	}
-	need(big.fd > 0, "a BAR of 1 GiB or more");
+	return false;
+}
+
+/* Tables too large for kmalloc(), which come page by page. */
+static void export_huge_tables(void)
+{
+	need(big_open(), "a BAR of 1 GiB or more");
 	lender = &big;
 	sweep_export("270000 ranges", 270000, 16, true);
 	lender = &mem;
@@ -156,7 +160,9 @@ static void probes(void)
 
 	for (unsigned int i = 0; i < sizeof(features) / sizeof(*features); i++) {
 		const struct fault_call c = {
-			.name = names[i], .call = call_feature, .none = true,
+			.name = names[i],
+			.call = call_feature,
+			.none = true,
 		};
 
 		feature = features[i] | VFIO_DEVICE_FEATURE_PROBE;
@@ -434,6 +440,69 @@ static bool whole_slice(int got)
 	return fine;
 }
 
+/* Of two pages of a slice of 8 the second, and with no right to write. */
+static int middle = -1;
+static bool read_only;
+
+static void cut_middle(void)
+{
+	middle = slice1(lent, PAGE, 8 * PAGE);
+	if (middle < 0)
+		tap_bail("no slice to cut from");
+}
+
+static void close_middle(void)
+{
+	close(middle);
+}
+
+static int call_slice_again(void)
+{
+	return read_only ? slice_read_only(middle, PAGE, 2 * PAGE) : slice1(middle, PAGE, 2 * PAGE);
+}
+
+static bool whole_slice_again(int got)
+{
+	volatile uint8_t *p = buf_map(got, 0, 2 * PAGE, read_only ? PROT_READ : RW);
+	void *writable = buf_map(got, 0, PAGE, RW);
+	struct barter_info info;
+	bool fine;
+
+	/* The page at 2 is the third range of lent, and two of 3 pages are before it. */
+	fine = p && lend_shows(p, OFFSET + 2 * 3 * PAGE) &&
+	       lend_shows(p + PAGE, OFFSET + 3 * 3 * PAGE) && !writable == read_only &&
+	       !buf_info(got, &info) && info.out_length == 2 * PAGE &&
+	       info.out_state == BARTER_STATE_OK &&
+	       !(info.out_flags & BARTER_BUFFER_READ_ONLY) == !read_only;
+	if (writable)
+		munmap(writable, PAGE);
+	munmap((void *)p, 2 * PAGE);
+	close(got);
+	return fine;
+}
+
+static void slices_of_a_slice(void)
+{
+	static const char *const names[] = { "slice of a slice", "read-only slice of a slice" };
+
+	lend_ranges(64, PAGE);
+	for (int i = 0; i < 2; i++) {
+		const struct fault_call c = {
+			.name = names[i],
+			.before = cut_middle,
+			.call = call_slice_again,
+			.whole = whole_slice_again,
+			.after = close_middle,
+			.least = 5,
+			.fails = 4,
+		};
+
+		read_only = i;
+		fault_sweep(&c);
+	}
+	lend_close();
+}
+
 static void slices(void)
 {
 	const struct fault_call calls[] = {
@@ -632,8 +701,12 @@ static void closing(void)
 {
 	const struct fault_call c = {
 		.name = "close of a buffer that was mapped",
-		.before = lend_window, .call = call_close,
-		.whole = whole_close, .after = lend_close, .none = true, .moves = true,
+		.before = lend_window,
+		.call = call_close,
+		.whole = whole_close,
+		.after = lend_close,
+		.none = true,
+		.moves = true,
 	};
 
 	crowd_in();
@@ -650,6 +723,7 @@ int main(void)
 	CASE_LIMIT(probes, 60);
 	CASE_LIMIT(questions, 60);
 	CASE_LIMIT(slices, 60);
+	CASE_LIMIT(slices_of_a_slice, 60);
 	CASE_LIMIT(watches, 60);
 	CASE_LIMIT(mmaps, 120);
 	CASE_LIMIT(map_of_the_bar, 60);

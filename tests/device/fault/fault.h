@@ -12,7 +12,12 @@
 #include "../lib/fault.h"
 #include "../lib/lend.h"
 
-#define RW (PROT_READ | PROT_WRITE)
+#define RW  (PROT_READ | PROT_WRITE)
+#define GIB (1ull << 30)
+
+/* A device with a BAR of 1 GiB or more, open if big_open() says so. */
+extern struct dev big;
+bool big_open(void);
 
 /* The cases of features.c, page_faults.c, device.c and gone.c. */
 void feature_cases(void);

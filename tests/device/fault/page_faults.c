@@ -3,7 +3,8 @@
  * Copyright (c) 2026 the barter developers
  *
  * No memory when what is mapped is touched: by the program, and by the kernel for it; of
- * one range, of scattered ones, of a slice, write-combining, of the BAR itself.
+ * one range, of scattered ones, of a slice, write-combining, of the BAR itself; by pages
+ * of every size.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -237,9 +238,78 @@ static void faults_of_the_bar(void)
 	}
 }
 
+/* A page of 1 GiB, which takes a large BAR; nothing smaller takes its place. */
+static volatile uint8_t *big_bar;
+
+static void lend_gib(void)
+{
+	lent = buf_export1(&big, BAR, 0, GIB);
+	map_alone(lent);
+	*(volatile uint32_t *)big_bar = pattern(SEED, OFFSET);
+}
+
+static bool is_gib(void)
+{
+	struct barter_info info;
+
+	return !buf_info(lent, &info) && info.out_faults_pud == 1 && !info.out_faults_pmd &&
+	       !info.out_faults_pte;
+}
+
+static bool whole_gib_load(int ret)
+{
+	(void)ret;
+	return seen == pattern(SEED, OFFSET) && is_gib();
+}
+
+static bool whole_gib_kernel(int ret)
+{
+	return whole_kernel(ret) && is_gib();
+}
+
+static void faults_of_a_gib(void)
+{
+	const struct fault_call calls[] = {
+		{ .name = "load, 1 GiB",
+		  .before = lend_gib,
+		  .call = call_load,
+		  .whole = whole_gib_load,
+		  .after = close_alone,
+		  .least = 1,
+		  .moves = true },
+		{ .name = "store, 1 GiB",
+		  .before = lend_gib,
+		  .call = call_store,
+		  .whole = whole_gib_load,
+		  .after = close_alone,
+		  .least = 1,
+		  .moves = true },
+		{ .name = "read() into it, 1 GiB",
+		  .before = lend_gib,
+		  .call = call_kernel,
+		  .whole = whole_gib_kernel,
+		  .after = close_alone,
+		  .least = 1,
+		  .moves = true,
+		  .errnos = { EFAULT } },
+	};
+
+	need(big_open(), "a BAR of 1 GiB or more");
+	big_bar = dev_map(&big, BAR, 0, PAGE);
+	file = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+	need(big_bar && file >= 0, "mapped");
+	fault_length = GIB;
+	for (int i = 0; i < 3; i++)
+		fault_sweep(&calls[i]);
+	close(file);
+	munmap((void *)big_bar, PAGE);
+	dev_close(&big);
+}
+
 void page_fault_cases(void)
 {
 	CASE_LIMIT(combined_faults, 60);
 	CASE_LIMIT(page_faults, 120);
 	CASE_LIMIT(faults_of_the_bar, 60);
+	CASE_LIMIT(faults_of_a_gib, 60);
 }
