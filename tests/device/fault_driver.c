@@ -342,6 +342,23 @@ static void bind_importer(void)
 	fault_bind_sweep(SAMPLE, edu, imports, EINVAL, EBUSY);
 }
 
+/*
+ * A domain is made and attached to as well. Not unbind, where the device goes back into
+ * the kernel's domain: if memory is missing for that the kernel warns by itself, with any
+ * driver (iommu_detach_device()).
+ */
+static void bind_importer_with_a_domain(void)
+{
+	static const char parameter[] = "/sys/module/barter_dma/parameters/own_domain";
+
+	is_errno(sysfs_write("1", parameter), 0, "with a domain of its own");
+	is_errno(pci_unbind(edu), 0, "from its next bind on");
+	fault_bind_only_sweep(SAMPLE, edu, imports, EINVAL, EBUSY);
+	is_errno(sysfs_write("0", parameter), 0, "with the kernel's");
+	is_errno(pci_unbind(edu), 0, "unbound");
+	is_errno(pci_bind(edu, SAMPLE), 0, "bound again");
+}
+
 /* ---- open and close ---- */
 
 static struct dev dev;
@@ -441,10 +458,12 @@ static void first_open(void)
 static void open_and_close(void)
 {
 	const struct fault_call later[] = {
-		{ .name = "open", .call = call_open, .whole = whole_open,
-		  .least = 5, .fails = 3 },
-		{ .name = "close", .before = open_first, .call = call_close,
-		  .whole = whole_close, .after = close_first,
+		{ .name = "open", .call = call_open, .whole = whole_open, .least = 5, .fails = 3 },
+		{ .name = "close",
+		  .before = open_first,
+		  .call = call_close,
+		  .whole = whole_close,
+		  .after = close_first,
 		  .may_be_none = "the kernel's own part of it, which is all, may do without" },
 	};
 
@@ -477,6 +496,7 @@ int main(void)
 	CASE_LIMIT(load_vedu, 120);
 	CASE_LIMIT(bind_lender, 180);
 	CASE_LIMIT(bind_importer, 120);
+	CASE_LIMIT(bind_importer_with_a_domain, 120);
 	CASE_LIMIT(first_open, 180);
 	CASE_LIMIT(open_and_close, 180);
 	ok(fault_total() > 0, "%u allocations failed in all", fault_total());

@@ -97,34 +97,57 @@ static bool whole_unbind(int ret)
 	return is_unbound() && !fault_bind() && is_bound() && works();
 }
 
-void fault_bind_sweep(const char *name, const char *bdf, bool (*fn)(void), int error, int error2)
+/* It is unbound before and afterwards. */
+static void sweep_bind(int error, int error2)
 {
-	char text[2][64];
+	char text[64];
 	const struct fault_call bind = {
-		.name = text[0],
+		.name = text,
 		.call = fault_bind,
 		.whole = whole_bind,
 		.least = 10,
 		.fails = 5,
 		.errnos = { error, error2 },
 	};
+
+	snprintf(text, sizeof(text), "bind to %s", driver);
+	fault_witness = is_unbound;
+	fault_sweep(&bind);
+	fault_witness = NULL;
+}
+
+static void sweep_unbind(void)
+{
+	char text[64];
 	const struct fault_call unbind = {
-		.name = text[1],
+		.name = text,
 		.call = fault_unbind,
 		.whole = whole_unbind,
 		.least = 3,
 	};
 
-	works = fn;
-	snprintf(text[0], sizeof(text[0]), "bind to %s", name);
-	snprintf(text[1], sizeof(text[1]), "unbind from %s", name);
-	fault_bind_begin(name, bdf);
+	snprintf(text, sizeof(text), "unbind from %s", driver);
 	fault_witness = is_bound;
 	fault_sweep(&unbind);
-	is_errno(fault_unbind(), 0, "%s is unbound", bdf);
-	fault_witness = is_unbound;
-	fault_sweep(&bind);
 	fault_witness = NULL;
+}
+
+void fault_bind_only_sweep(const char *name, const char *bdf, bool (*fn)(void), int error,
+			   int error2)
+{
+	works = fn;
+	fault_bind_begin(name, bdf);
+	is_errno(fault_unbind(), 0, "%s is unbound", bdf);
+	sweep_bind(error, error2);
 	is_errno(fault_bind(), 0, "%s is bound again", bdf);
 	fault_bind_end();
+}
+
+void fault_bind_sweep(const char *name, const char *bdf, bool (*fn)(void), int error, int error2)
+{
+	works = fn;
+	fault_bind_begin(name, bdf);
+	sweep_unbind();
+	fault_bind_end();
+	fault_bind_only_sweep(name, bdf, fn, error, error2);
 }

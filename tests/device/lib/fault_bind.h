@@ -28,5 +28,8 @@ int fault_unbind(void);
  */
 void fault_bind_sweep(const char *driver, const char *bdf, bool (*works)(void), int error,
 		      int error2);
+/* The same without unbind. */
+void fault_bind_only_sweep(const char *driver, const char *bdf, bool (*works)(void), int error,
+			   int error2);
 
 #endif
