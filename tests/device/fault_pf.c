@@ -3,10 +3,13 @@
  * Copyright (c) 2026 the barter developers
  *
  * The sample PF without memory, as fault does it: a picture is set or the one before
- * stays; a frame comes or does not; the device is bound and its file opened, or neither.
+ * stays; a frame comes or does not; a parameter has changed or not; the device is bound
+ * and its file opened, or neither.
  * For machine vram, on kernels with fail-nth.
  */
 #define _GNU_SOURCE
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -184,6 +187,62 @@ static void sweeps(void)
 		fault_sweep(&calls[i]);
 }
 
+/* ---- the parameter that says where VFs' memory is ---- */
+
+#define SHARES "/sys/module/barter_pf/parameters/vfs"
+
+static int shares = -1;
+static char usual[128], changed[128];
+
+static bool shares_are(const char *want)
+{
+	char text[128];
+
+	return sysfs_read(text, sizeof(text), SHARES) > 0 && !strcmp(text, want);
+}
+
+static int put_shares(const char *text)
+{
+	return pwrite(shares, text, strlen(text), 0) < 0 ? -errno : 0;
+}
+
+static int call_shares(void)
+{
+	return put_shares(changed);
+}
+
+static bool whole_shares(int ret)
+{
+	bool fine = shares_are(changed);
+
+	(void)ret;
+	return !put_shares(usual) && fine;
+}
+
+static void usual_shares(void)
+{
+	if (!shares_are(usual))
+		tap_bail("a failed call has changed the parameter");
+}
+
+static void parameter(void)
+{
+	const struct fault_call c = {
+		.name = "vfs",
+		.call = call_shares,
+		.whole = whole_shares,
+		.after = usual_shares,
+		.least = 2,
+		.fails = 2,
+	};
+
+	shares = open(SHARES, O_WRONLY | O_CLOEXEC);
+	need(shares >= 0 && sysfs_read(usual, sizeof(usual), SHARES) > 0, "the parameter");
+	snprintf(changed, sizeof(changed), "%s@0x%x+0x%x", vf_bdf, 0x1000, 0x2000);
+	fault_sweep(&c);
+	close(shares);
+}
+
 /* ---- the driver ---- */
 
 static int call_open(void)
@@ -232,6 +291,7 @@ int main(void)
 	fixture_close();
 	lend_begin();
 	CASE_LIMIT(sweeps, 300);
+	CASE_LIMIT(parameter, 60);
 	CASE_LIMIT(driver, 180);
 	return lend_end();
 }
