@@ -3,13 +3,17 @@
  * Copyright (c) 2026 the barter developers
  *
  * No memory, as in fault_dma, for what takes a buffer back by writes of capabilities:
- * D3hot and back, the function level reset. For the machine with NVMe controllers; the
- * BAR that is lent is the registers of one.
+ * D3hot and back, the function level reset; and for low power of which a device wakes up
+ * by itself. For the machine with NVMe controllers; the BAR that is lent is the
+ * registers of one.
  */
 #define _GNU_SOURCE
+#include <fcntl.h>
 #include <linux/pci_regs.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -133,6 +137,157 @@ static bool whole_flr(int ret)
 	       event_take(event, 10000);
 }
 
+/* ---- low power with a wake-up ---- */
+
+static int woken = -1;	 /* the eventfd that tells of it */
+static int control = -1; /* may the host let the device sleep? */
+
+static int call_doze(void)
+{
+	struct {
+		struct vfio_device_feature h;
+		struct vfio_device_low_power_entry_with_wakeup w;
+	} arg = {
+		.h = { .argsz = sizeof(arg),
+		       .flags = VFIO_DEVICE_FEATURE_SET |
+				VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY_WITH_WAKEUP },
+		.w = { .wakeup_eventfd = woken },
+	};
+
+	return ioctl(nvme.fd, VFIO_DEVICE_FEATURE, &arg) ? -errno : 0;
+}
+
+/* The device may also be in D3 by then, which adds MEMORY. */
+static bool is_dozing(void)
+{
+	uint32_t v;
+
+	return buf_state(buf) == BARTER_STATE_REVOKED &&
+	       buf_reasons(buf) & BARTER_REASON_LOW_POWER && peek(map + NVME_VS, &v) == SIGBUS &&
+	       event_take(event, 10000);
+}
+
+static bool is_awake(void)
+{
+	bool awake;
+
+	WAIT_FOR(awake, !(buf_reasons(buf) & BARTER_REASON_LOW_POWER), 10000);
+	return awake && !dev_set_memory(&nvme, true) && buf_state(buf) == BARTER_STATE_OK &&
+	       shows();
+}
+
+static bool ends_dozing(void)
+{
+	return !dev_feature_set(&nvme, VFIO_DEVICE_FEATURE_LOW_POWER_EXIT) && is_awake();
+}
+
+static bool whole_doze(int ret)
+{
+	bool fine = is_dozing();
+
+	(void)ret;
+	fine = ends_dozing() && fine;
+	event_take(woken, 0);
+	return fine;
+}
+
+static bool suspended(void)
+{
+	char text[16] = "";
+
+	return sysfs_read(text, sizeof(text), "/sys/bus/pci/devices/%s/power/runtime_status",
+			  nvme.bdf) > 0 &&
+	       !strncmp(text, "suspended", 9);
+}
+
+static void fall_asleep(void)
+{
+	bool dozing = !call_doze() && is_dozing(), asleep;
+
+	WAIT_FOR(asleep, suspended(), 10000);
+	if (!dozing || !asleep || event_take(woken, 0))
+		tap_bail("it does not fall asleep");
+}
+
+static void doze_before(void)
+{
+	lend();
+	fall_asleep();
+}
+
+/* By a call of its user, or by the host. */
+static int call_read(void)
+{
+	uint32_t v;
+
+	return dev_read(&nvme, 0, &v, 4);
+}
+
+static int call_on(void)
+{
+	return write(control, "on", 2) < 0 ? -errno : 0;
+}
+
+/* The user is told, and the buffer comes back, though nobody calls the exit. */
+static bool whole_woken(int ret)
+{
+	bool fine = event_take(woken, 1000) == 1 && is_awake();
+
+	(void)ret;
+	if (write(control, "auto", 4) != 4)
+		fine = false;
+	event_take(event, 0);
+	fall_asleep();
+	return fine;
+}
+
+static void doze_after(void)
+{
+	if (!ends_dozing())
+		tap_bail("the exit does not restore");
+	event_take(woken, 0);
+	unlend();
+}
+
+static void low_power_with_wakeup(void)
+{
+	static const struct fault_call calls[] = {
+		{ .name = "low power with a wake-up",
+		  .before = lend,
+		  .call = call_doze,
+		  .whole = whole_doze,
+		  .after = unlend,
+		  .none = true,
+		  .moves = true },
+		{ .name = "wake-up by its user",
+		  .before = doze_before,
+		  .call = call_read,
+		  .whole = whole_woken,
+		  .after = doze_after,
+		  .least = 1,
+		  .moves = true },
+		{ .name = "wake-up by the host",
+		  .before = doze_before,
+		  .call = call_on,
+		  .whole = whole_woken,
+		  .after = doze_after,
+		  .least = 1,
+		  .moves = true },
+	};
+	char bdf[BDF_LENGTH], path[128];
+
+	need(!pci_find(PCI_NVME, 0, bdf) && !dev_open(&nvme, bdf), "an NVMe controller");
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/power/control", bdf);
+	control = open(path, O_WRONLY | O_CLOEXEC);
+	woken = event_new();
+	need(control >= 0 && woken >= 0, "%s", path);
+	for (unsigned int i = 0; i < sizeof(calls) / sizeof(*calls); i++)
+		fault_sweep(&calls[i]);
+	close(woken);
+	close(control);
+	dev_close(&nvme);
+}
+
 static void power_and_reset(void)
 {
 	static const struct fault_call calls[] = {
@@ -173,5 +328,6 @@ int main(void)
 {
 	lend_begin();
 	CASE_LIMIT(power_and_reset, 120);
+	CASE_LIMIT(low_power_with_wakeup, 120);
 	return lend_end();
 }
