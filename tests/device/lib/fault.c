@@ -57,6 +57,7 @@ struct fault_state {
 
 static int nth = -1; /* whose allocations fail */
 static unsigned int total;
+static bool dma_watched; /* by DMA API debugging, which may switch itself off */
 
 void fault_task(int tid)
 {
@@ -75,6 +76,7 @@ void fault_init(void)
 {
 	fault_task(0);
 	fault_filter_init();
+	dma_watched = dma_is_debugged();
 }
 
 unsigned int fault_total(void)
@@ -320,4 +322,9 @@ void fault_sweep(const struct fault_call *c)
 	is(t.not_whole, 0, "%s: what succeeds is whole", c->name);
 	is(t.wrong_state + t.not_witness, 0, "%s: what fails leaves nothing",
 	   c->name);
+	/* Not seen above if it was between two calls. Told once. */
+	if (dma_watched && !dma_is_debugged()) {
+		ok(false, "%s: DMA API debugging still watches", c->name);
+		dma_watched = false;
+	}
 }
