@@ -84,13 +84,11 @@ static int call_unmap(void)
 	return guest_unmap(&g, AT, PAGES * PAGE);
 }
 
-static bool whole_unmap(int ret)
+static bool is_empty(void)
 {
 	bool empty;
 
-	(void)ret;
-	WAIT_FOR(empty, !vt_stat(VT_VFIO0).out_pages && !vt_stat(VT_VFIO0).out_maps,
-		 10000);
+	WAIT_FOR(empty, !vt_stat(VT_VFIO0).out_pages && !vt_stat(VT_VFIO0).out_maps, 10000);
 	return empty;
 }
 
@@ -98,8 +96,19 @@ static void after_unmap(void)
 {
 	/* If it failed, nothing or all has been unmapped. */
 	guest_unmap(&g, AT, PAGES * PAGE);
-	if (guest_map(&g, ram, AT, PAGES * PAGE, true))
+	if (!is_empty() || guest_map(&g, ram, AT, PAGES * PAGE, true))
 		tap_bail("map again");
+}
+
+/* The maps' DMA mappings have gone with them; all is made anew. */
+static bool whole_unmap(int ret)
+{
+	bool empty = is_empty();
+
+	(void)ret;
+	after_unmap();
+	before_unmap();
+	return empty;
 }
 
 static int call_copy(void)
