@@ -180,7 +180,8 @@ int barter_vfio_exporter_new(struct barter_vfio *bv)
 
 /**
  * barter_vfio_exporter_cut - no buffer finds the device any more
- * @bv: the device, after barter_exporter_destroy() and its user's last close
+ * @bv: the device, after barter_exporter_destroy() and its user's last close, or before
+ *	anybody could open it
  *
  * Every buffer is final by now, so whoever asks is refused anyway. Context: as
  * for a driver's remove; waits for page faults, which wait for memory_lock.

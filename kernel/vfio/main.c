@@ -179,8 +179,11 @@ static int barter_vfio_probe(struct pci_dev *pdev, const struct pci_device_id *i
 	dev_set_drvdata(&pdev->dev, &bv->core);
 	ret = vfio_pci_core_register_device(&bv->core);
 	barter_vfio_power_hook(pdev);
-	if (ret)
+	if (ret) {
+		/* It was in its set: a hot reset may have taken the exporter from there. */
+		barter_vfio_exporter_cut(bv);
 		vfio_put_device(&bv->core.vdev);
+	}
 	return ret;
 }
 

@@ -17,7 +17,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "lib/fault.h"
 #include "lib/fixture.h"
+#include "lib/stall.h"
 #include "lib/tester.h"
 
 #define RW	(PROT_READ | PROT_WRITE)
@@ -347,6 +349,58 @@ static void sibling_leaves_meanwhile(void)
 	dev_close(&devs[0]);
 }
 
+static int bind_second(void *unused)
+{
+	(void)unused;
+	dev_close(&devs[0]);
+	return pci_bind(names[1], pci_lender()) ? 1 : 0;
+}
+
+/*
+ * While a reset waits for an importer, the sibling is just being bound, and that fails: it
+ * was in the set for a moment, and then it is freed.
+ */
+static void sibling_fails_to_bind(void)
+{
+	pid_t binds, resets;
+	bool held, waits;
+	int t, id;
+	struct lent l;
+
+	if (access("/proc/self/fail-nth", F_OK)) {
+		skip("only debug kernels have fault injection", "sibling fails to bind");
+		return;
+	}
+	fault_init();
+	need(open_both(pci_lender(), pci_lender()), "open both");
+	need(lend(&l, &devs[0], 66), "a buffer of the first");
+	dev_close(&devs[1]);
+	is_errno(pci_unbind(names[1]), 0, "the second has no driver");
+	t = tester_open();
+	id = tester_attach(t, l.fd, BARTER_TEST_F_STUCK);
+	need(id >= 0 && !tester_map(t, id, BARTER_TEST_BIDIRECTIONAL, NULL), "an importer");
+
+	stall_at("device_iommu_capable");
+	binds = spawn(bind_second, NULL);
+	WAIT_FOR(held, stalled() == 1, 5000);
+	ok(held, "it is just being bound, and in set and group");
+	resets = spawn(reset_first, NULL);
+	WAIT_FOR(waits, buf_state(l.fd) == BARTER_STATE_REVOKING, 5000);
+	ok(waits, "a hot reset waits for the importer");
+	is(stalled(), 1, "and the set had both");
+	is_errno(sysfs_write("1", "/proc/%d/fail-nth", (int)binds), 0, "its next allocation fails");
+	stall_ends();
+	is(reap(binds, 10000) >> 8, 1, "it is not bound");
+	stall_at("");
+	is_errno(tester_letgo(t, id), 0, "the importer lets go");
+	is(reap(resets, 10000) >> 8, EINVAL, "the reset is refused");
+	is(buf_state(l.fd), BARTER_STATE_OK, "the buffer is given back");
+	close(t);
+	lent_free(&l);
+	dev_close(&devs[0]);
+	is_errno(pci_bind(names[1], pci_lender()), 0, "it can be bound");
+}
+
 /* What core will refuse takes no buffer away from anybody, not for a moment. */
 static void refused_reset_revokes_nothing(void)
 {
@@ -473,6 +527,7 @@ int main(void)
 	CASE(refused_reset_revokes_nothing);
 	CASE(stuck_sibling);
 	CASE(sibling_leaves_meanwhile);
+	CASE(sibling_fails_to_bind);
 	CASE(close_one);
 	CASE(at_the_same_time);
 	CASE(buffer_outlives_binding);
