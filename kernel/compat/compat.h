@@ -39,6 +39,17 @@
 #endif
 
 /*
+ * From 6.18 on the bus may be reset also for an error that is not fatal, if another driver
+ * on it wants that; and drivers are told if recovery has failed. Before, it never is, and
+ * nobody is told. No header shows which of the two it is.
+ */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 18, 0)
+#define BARTER_NONFATAL_MAY_RESET false
+#else
+#define BARTER_NONFATAL_MAY_RESET true
+#endif
+
+/*
  * Importers are told to let go by move_notify, from 7.1 invalidate_mappings.
  * Before, dma-buf pins at each map, and an exporter without pin() has its
  * mappings made at attach and kept until detach; from 7.1 it is the presence of

@@ -569,8 +569,8 @@ BARTER_EXPORT(barter_buf_revoke);
  * @reason: one BARTER_REASON_* bit, as given to barter_exporter_revoke()
  *
  * If it was the last reason, buffers are usable again, except dead ones. Importers
- * that registered a restored() hear of it later, from a work item. Clearing CLOSED also clears what an earlier user of the
- * device may have left behind (ERROR, INTERRUPTED). Context: process; waits for
+ * that registered a restored() hear of it later, from a work item. Clearing CLOSED also clears INTERRUPTED, which an earlier
+ * user of the device may have left behind. Context: process; waits for
  * a revoke that runs. Same locks as barter_exporter_revoke().
  */
 void barter_exporter_restore(struct barter_exporter *exp, u32 reason)
@@ -584,9 +584,7 @@ void barter_exporter_restore(struct barter_exporter *exp, u32 reason)
 	mutex_lock(&exp->lock);
 	barter_reason_remove(exp, reason);
 	if (reason == BARTER_REASON_CLOSED)
-		barter_reasons_set(exp, exp->reasons &
-					~(BARTER_REASON_ERROR |
-					  BARTER_REASON_INTERRUPTED));
+		barter_reasons_set(exp, exp->reasons & ~BARTER_REASON_INTERRUPTED);
 	barter_revoke_collect(exp, &bufs);
 	barter_revoke_settle(&bufs, BARTER_SETTLE_RESTORED);
 	trace_barter_restore(exp->pdev, reason, exp->reasons, 0);

@@ -17,7 +17,7 @@
  * @core: what vfio-pci-core works on; first, and the device's drvdata
  * @exp: lends the device's memory, and may outlive it (exporter.c)
  * @state_lock: orders the readings of the device's state that become the
- *	reasons MEMORY and LOW_POWER. Taken with memory_lock held or not, inside
+ *	reasons MEMORY and LOW_POWER, or end ERROR. Taken with memory_lock held or not, inside
  *	it; the exporter mutex comes under it.
  * @open: vfio-pci-core's copy of config space exists; under @state_lock
  * @claim_lock: of two who would claim a BAR only one does. Taken by exports, and with
@@ -27,7 +27,9 @@
  * @turn_lock: that either others reset the device or @mover opens or closes it
  * @mover: the task that does, NULL if none does; under @turn_lock
  * @turns: whoever waits for the end of either
- * @broken: AER has found an error and nothing has mended it
+ * @broken: an error of the link was found and nothing has mended it: ERROR is in force, or
+ *	about to be. Written under @state_lock, read without
+ * @reset_due: the bus may yet be reset for that error; under @state_lock
  * @af_cap: position of the Advanced Features capability, 0 without
  */
 struct barter_vfio {
@@ -41,12 +43,20 @@ struct barter_vfio {
 	struct task_struct *mover;
 	wait_queue_head_t turns;
 	bool broken;
+	bool reset_due;
 	u8 af_cap;
 };
 
 static inline struct barter_vfio *barter_vfio_from_vdev(struct vfio_device *vdev)
 {
 	return container_of(vdev, struct barter_vfio, core.vdev);
+}
+
+static inline struct barter_vfio *barter_vfio_from_pdev(struct pci_dev *pdev)
+{
+	struct vfio_pci_core_device *core = dev_get_drvdata(&pdev->dev);
+
+	return container_of(core, struct barter_vfio, core);
 }
 
 /*
@@ -61,6 +71,13 @@ ssize_t barter_vfio_write(struct vfio_device *vdev, const char __user *buf,
 			  size_t count, loff_t *ppos);
 long barter_vfio_ioctl(struct vfio_device *vdev, unsigned int cmd,
 		       unsigned long arg);
+
+/* errors.c */
+void barter_vfio_error_look(struct barter_vfio *bv);
+void barter_vfio_error_reset_prepare(struct barter_vfio *bv);
+void barter_vfio_error_reset_done(struct barter_vfio *bv);
+pci_ers_result_t barter_vfio_error_detected(struct pci_dev *pdev, pci_channel_state_t state);
+void barter_vfio_error_resume(struct pci_dev *pdev);
 
 /* turns.c */
 int barter_vfio_open_begin(struct barter_vfio *bv);

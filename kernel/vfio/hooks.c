@@ -6,9 +6,9 @@
  *
  * What a user's system call is about to do is seen before vfio-pci-core takes
  * its locks: buffers are revoked here, killably, and the operation is begun only
- * when nobody holds the memory any more. What comes from elsewhere (sysfs, AER,
- * a sibling's hot reset) is seen in the PCI error handlers, where waiting cannot
- * be ended by a signal.
+ * when nobody holds the memory any more. What comes from elsewhere (sysfs, a
+ * sibling's hot reset; AER, in errors.c) is seen in the PCI error handlers, where
+ * waiting cannot be ended by a signal.
  *
  * reset_prepare may run with memory_lock held for write by its own task, so
  * nothing that it reaches takes memory_lock.
@@ -145,6 +145,16 @@ static enum barter_write barter_write_judge(const struct barter_vfio *bv,
 	return what;
 }
 
+/* Core gives BARs back that were lost behind its back when COMMAND is written. */
+static void barter_vfio_write_look(struct barter_vfio *bv)
+{
+	if (!READ_ONCE(bv->broken))
+		return;
+	down_read(&bv->core.memory_lock);
+	barter_vfio_error_look(bv);
+	up_read(&bv->core.memory_lock);
+}
+
 /**
  * barter_vfio_write - vfio_device_ops.write
  * @vdev: the device
@@ -183,11 +193,13 @@ ssize_t barter_vfio_write(struct vfio_device *vdev, const char __user *buf,
 		if (ret)
 			return ret;
 	}
+	barter_vfio_write_look(bv);
 	ret = vfio_pci_core_write(vdev, buf, count, ppos);
 	if (what == BARTER_WRITE_GIVES && !barter_exporter_reasons(bv->exp) &&
 	    !barter_vfio_memory_on(bv))
 		atomic_inc(&barter_vfio_config_races);
 	barter_vfio_update(bv, BARTER_REVOKE_KILLABLE);
+	barter_vfio_write_look(bv);
 	if (what == BARTER_WRITE_TAKES)
 		barter_exporter_restore(bv->exp, BARTER_REASON_CONFIG);
 	return ret;
@@ -222,13 +234,6 @@ long barter_vfio_ioctl(struct vfio_device *vdev, unsigned int cmd,
 	return ret;
 }
 
-static struct barter_vfio *barter_vfio_from_pdev(struct pci_dev *pdev)
-{
-	struct vfio_pci_core_device *core = dev_get_drvdata(&pdev->dev);
-
-	return container_of(core, struct barter_vfio, core);
-}
-
 /* Also on closed devices, and with or without memory_lock: see the head. */
 static void barter_vfio_reset_prepare(struct pci_dev *pdev)
 {
@@ -237,6 +242,7 @@ static void barter_vfio_reset_prepare(struct pci_dev *pdev)
 	/* First, so that what the revoke takes away does not fault back in. */
 	barter_vfio_reset_begin(bv);
 	barter_exporter_revoke(bv->exp, BARTER_REASON_RESET, 0);
+	barter_vfio_error_reset_prepare(bv);
 }
 
 static void barter_vfio_reset_done(struct pci_dev *pdev)
@@ -244,38 +250,15 @@ static void barter_vfio_reset_done(struct pci_dev *pdev)
 	struct barter_vfio *bv = barter_vfio_from_pdev(pdev);
 
 	barter_vfio_update(bv, 0);
-	/* A recovery that failed has no callback; a reset mends that too. */
-	WRITE_ONCE(bv->broken, false);
-	barter_exporter_restore(bv->exp, BARTER_REASON_ERROR);
+	barter_vfio_error_reset_done(bv);
 	/* Before anybody is told that memory is back. */
 	barter_vfio_reset_end(bv);
 	barter_exporter_restore(bv->exp, BARTER_REASON_RESET);
 }
 
-static pci_ers_result_t barter_vfio_error_detected(struct pci_dev *pdev,
-						   pci_channel_state_t state)
-{
-	struct barter_vfio *bv = barter_vfio_from_pdev(pdev);
-
-	if (state != pci_channel_io_normal) {
-		WRITE_ONCE(bv->broken, true);
-		barter_exporter_revoke(bv->exp, BARTER_REASON_ERROR, 0);
-	}
-	return vfio_pci_core_aer_err_detected(pdev, state);
-}
-
-static void barter_vfio_resume(struct pci_dev *pdev)
-{
-	struct barter_vfio *bv = barter_vfio_from_pdev(pdev);
-
-	barter_vfio_update(bv, 0);
-	WRITE_ONCE(bv->broken, false);
-	barter_exporter_restore(bv->exp, BARTER_REASON_ERROR);
-}
-
 const struct pci_error_handlers barter_vfio_err_handlers = {
 	.error_detected = barter_vfio_error_detected,
-	.resume = barter_vfio_resume,
+	.resume = barter_vfio_error_resume,
 	.reset_prepare = barter_vfio_reset_prepare,
 	.reset_done = barter_vfio_reset_done,
 };

@@ -114,6 +114,7 @@ static int barter_vfio_open(struct vfio_device *vdev)
 	ret = barter_vfio_open_begin(bv);
 	if (ret)
 		return ret;
+	barter_vfio_error_look(bv);
 	ret = vfio_pci_core_enable(&bv->core);
 	barter_vfio_move_end(bv);
 	if (ret)
@@ -123,8 +124,8 @@ static int barter_vfio_open(struct vfio_device *vdev)
 	mutex_lock(&bv->state_lock);
 	bv->open = true;
 	mutex_unlock(&bv->state_lock);
-	WRITE_ONCE(bv->broken, false);
 	barter_vfio_update(bv, 0);
+	barter_vfio_error_look(bv);
 	barter_exporter_restore(bv->exp, BARTER_REASON_CLOSED);
 	return 0;
 }
@@ -134,6 +135,8 @@ static void barter_vfio_close(struct vfio_device *vdev)
 	struct barter_vfio *bv = barter_vfio_from_vdev(vdev);
 
 	barter_exporter_revoke(bv->exp, BARTER_REASON_CLOSED, 0);
+	/* Core gives lost BARs back. */
+	barter_vfio_error_look(bv);
 	mutex_lock(&bv->state_lock);
 	bv->open = false;
 	mutex_unlock(&bv->state_lock);
@@ -189,8 +192,8 @@ static int barter_vfio_probe(struct pci_dev *pdev, const struct pci_device_id *i
 
 static void barter_vfio_remove(struct pci_dev *pdev)
 {
-	struct vfio_pci_core_device *core = dev_get_drvdata(&pdev->dev);
-	struct barter_vfio *bv = container_of(core, struct barter_vfio, core);
+	struct barter_vfio *bv = barter_vfio_from_pdev(pdev);
+	struct vfio_pci_core_device *core = &bv->core;
 
 	/* At once, not when the user is so kind as to close. */
 	barter_exporter_destroy(bv->exp);

@@ -390,6 +390,7 @@ static void error_of_the_link(void)
 {
 	static const char inject[] = "pcie_aer_inject_error rp0 DLP";
 	int t = tester_open(), id, ret;
+	uint64_t before = raw_bar();
 	char text[256];
 	bool settled;
 	uint32_t v;
@@ -407,16 +408,23 @@ static void error_of_the_link(void)
 	is_errno(tester_letgo(t, id), 0, "let go");
 	WAIT_FOR(settled, buf_state(fd) != BARTER_STATE_REVOKING, 10000);
 	ok(settled, "the revoke ends");
-	/* Recovery succeeds, or fails and leaves no trace but silence. */
+	/*
+	 * Recovery succeeds, or fails and leaves no trace but silence. In either case the link
+	 * was reset, and nobody has given the BARs back.
+	 */
+	WAIT_FOR(settled, raw_bar() != before, 10000);
+	ok(settled, "the BAR is lost: %#llx", (unsigned long long)raw_bar());
 	WAIT_FOR(settled, buf_state(fd) == BARTER_STATE_OK, 3000);
-	is(buf_reasons(fd), settled ? 0 : BARTER_REASON_ERROR,
-	   "recovery %s, the reason agrees", settled ? "succeeds" : "fails");
+	ok(!settled && buf_reasons(fd) == BARTER_REASON_ERROR, "and as long as it is, ERROR stays");
+	is(peek(map + PAGE, &v), SIGBUS, "access faults");
 	close(t);
 	/* A reset mends what an error left, once recovery has let go of the device. */
 	WAIT_FOR(settled, (ret = dev_reset(&mem)) != -EAGAIN, 30000);
 	is_errno(ret, 0, "VFIO_DEVICE_RESET");
+	is(raw_bar(), before, "the BAR is back");
 	is(buf_state(fd), BARTER_STATE_OK, "OK");
 	is(buf_reasons(fd), 0, "no reason left");
+	is(differs(map, SEED, 0, MIB), -1, "the same bytes");
 	unlend();
 	fixture_reopen();
 	need(lend(), "a new buffer works");
