@@ -118,6 +118,26 @@ static void error_of_the_pf(void)
 	close(fd);
 }
 
+/* One that is not fatal: the bus may be reset for it, if another driver wants that. */
+static void lesser_error_of_the_pf(void)
+{
+	static const char inject[] = "pcie_aer_inject_error rp0 COMP_TIME";
+	struct barter_pf_status before;
+	char text[256];
+	struct log log;
+
+	show(0);
+	before = pf_status(pf);
+	log_open(&log);
+	is_errno(host_monitor(inject, text, sizeof(text)), 0, "%s", inject);
+	ok(log_wait(&log, "device recovery successful", "", 30000), "recovery succeeds");
+	log_close(&log);
+	is_live("recovered");
+	is(pf_status(pf).out_generation - before.out_generation, kernel_before(6, 18) ? 0 : 2,
+	   "dark in between, where the bus may be reset");
+	close(fd);
+}
+
 /* ---- who pays ---- */
 
 #define CGROUP	"/sys/fs/cgroup"
@@ -457,6 +477,7 @@ int main(void)
 	CASE_LIMIT(each_cause, 120);
 	CASE(set_while_revoked);
 	CASE(error_of_the_pf);
+	CASE(lesser_error_of_the_pf);
 	CASE_LIMIT(the_owner_pays_after_a_restore, 90);
 	CASE(close_is_for_ever);
 	CASE(vf_unbound);

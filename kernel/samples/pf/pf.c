@@ -695,10 +695,11 @@ static void pf_reset_done(struct pci_dev *pdev)
 static pci_ers_result_t pf_error_detected(struct pci_dev *pdev,
 					  pci_channel_state_t state)
 {
-	/* What was read is right, and the next frame will be. */
+	if (state != pci_channel_io_normal || BARTER_NONFATAL_MAY_RESET)
+		pf_set_away(pdev, PF_ERROR, 0);
+	/* What was read is right, and the next frame will be, if the bus is not reset. */
 	if (state == pci_channel_io_normal)
 		return PCI_ERS_RESULT_CAN_RECOVER;
-	pf_set_away(pdev, PF_ERROR, 0);
 	return state == pci_channel_io_frozen ? PCI_ERS_RESULT_NEED_RESET :
 						PCI_ERS_RESULT_DISCONNECT;
 }
