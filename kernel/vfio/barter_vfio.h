@@ -86,7 +86,12 @@ void barter_vfio_move_end(struct barter_vfio *bv);
 void barter_vfio_reset_begin(struct barter_vfio *bv);
 void barter_vfio_reset_end(struct barter_vfio *bv);
 
-/* exporter.c */
+/* exporter.c. A PF is reset with its device locked, or by its close, under the set's lock. */
+enum barter_pf_reset {
+	BARTER_PF_RESET,
+	BARTER_PF_CLOSE,
+};
+
 int barter_vfio_exporter_new(struct barter_vfio *bv);
 void barter_vfio_exporter_cut(struct barter_vfio *bv);
 struct barter_exporter *barter_vfio_exporter_get(struct barter_vfio *bv);
@@ -94,6 +99,8 @@ void barter_vfio_exporter_put(struct barter_exporter *exp);
 void barter_vfio_exporter_update(struct barter_exporter *exp,
 				 unsigned int flags);
 bool barter_vfio_exporters_awake(void);
+void barter_vfio_exporters_reset_prepare(struct pci_dev *pf, enum barter_pf_reset by);
+void barter_vfio_exporters_reset_done(struct pci_dev *pf, enum barter_pf_reset by);
 
 /* power.c */
 void barter_vfio_power_hook(struct pci_dev *pdev);

@@ -32,6 +32,8 @@ static DEFINE_SPINLOCK(barter_vfio_exporters_lock);
  * @link: orders whoever follows @bv with its end. Taken inside
  *	mmap_lock and outside memory_lock.
  * @bv: the device, NULL once it is being removed; under @link
+ * @pf_resets: @bv is a VF, and what has taken its memory, and a reference: bits of
+ *	enum barter_pf_reset
  * @node: in barter_vfio_exporters
  */
 struct barter_vfio_exporter {
@@ -40,6 +42,7 @@ struct barter_vfio_exporter {
 	struct inode *inode;
 	struct rw_semaphore link;
 	struct barter_vfio *bv;
+	unsigned long pf_resets;
 	struct list_head node;
 };
 
@@ -84,10 +87,11 @@ static void barter_vfio_access_begin(struct barter_exporter *exp)
 
 static bool barter_vfio_access_allowed(struct barter_exporter *exp)
 {
-	struct barter_vfio *bv = to_vfio_exporter(exp)->bv;
+	struct barter_vfio_exporter *ve = to_vfio_exporter(exp);
+	struct barter_vfio *bv = ve->bv;
 
-	return bv && !bv->core.pm_runtime_engaged && !atomic_read(&bv->resets) &&
-	       !READ_ONCE(bv->broken) && barter_vfio_memory_on(bv);
+	return bv && !READ_ONCE(ve->pf_resets) && !bv->core.pm_runtime_engaged &&
+	       !atomic_read(&bv->resets) && !READ_ONCE(bv->broken) && barter_vfio_memory_on(bv);
 }
 
 static void barter_vfio_access_end(struct barter_exporter *exp)
@@ -271,4 +275,52 @@ bool barter_vfio_exporters_awake(void)
 		barter_vfio_exporter_update(&ve->exp, 0);
 	}
 	return resuming;
+}
+
+static bool barter_vfio_exporter_is_vf_of(const struct barter_vfio_exporter *ve,
+					  const struct pci_dev *pf)
+{
+	return ve->exp.pdev->is_virtfn && pci_physfn(ve->exp.pdev) == pf;
+}
+
+/**
+ * barter_vfio_exporters_reset_prepare - a PF's reset takes its VFs' memory
+ * @pf: any device that is about to be reset
+ * @by: what for; one task at a time for each
+ *
+ * Nobody tells the VFs' drivers. The VFs may go meanwhile: not so the exporters, and
+ * nothing else is touched here. Context: as for a PF's reset_prepare; waits for the VFs'
+ * importers.
+ */
+void barter_vfio_exporters_reset_prepare(struct pci_dev *pf, enum barter_pf_reset by)
+{
+	struct barter_vfio_exporter *ve = NULL;
+
+	if (!pci_num_vf(pf))
+		return;
+	while ((ve = barter_vfio_exporter_next(ve))) {
+		/* First, so that what the revoke takes away does not fault back in. */
+		if (!barter_vfio_exporter_is_vf_of(ve, pf) || test_and_set_bit(by, &ve->pf_resets))
+			continue;
+		kref_get(&ve->ref);
+		barter_exporter_revoke(&ve->exp, BARTER_REASON_RESET, 0);
+	}
+}
+
+/**
+ * barter_vfio_exporters_reset_done - the VFs have their memory again
+ * @pf: any device that was reset, and its VFs are back
+ * @by: as before
+ */
+void barter_vfio_exporters_reset_done(struct pci_dev *pf, enum barter_pf_reset by)
+{
+	struct barter_vfio_exporter *ve = NULL;
+
+	while ((ve = barter_vfio_exporter_next(ve))) {
+		if (!barter_vfio_exporter_is_vf_of(ve, pf) ||
+		    !test_and_clear_bit(by, &ve->pf_resets))
+			continue;
+		barter_exporter_restore(&ve->exp, BARTER_REASON_RESET);
+		barter_vfio_exp_put(&ve->exp);
+	}
 }

@@ -242,6 +242,7 @@ static void barter_vfio_reset_prepare(struct pci_dev *pdev)
 	/* First, so that what the revoke takes away does not fault back in. */
 	barter_vfio_reset_begin(bv);
 	barter_exporter_revoke(bv->exp, BARTER_REASON_RESET, 0);
+	barter_vfio_exporters_reset_prepare(pdev, BARTER_PF_RESET);
 	barter_vfio_error_reset_prepare(bv);
 }
 
@@ -251,6 +252,7 @@ static void barter_vfio_reset_done(struct pci_dev *pdev)
 
 	barter_vfio_update(bv, 0);
 	barter_vfio_error_reset_done(bv);
+	barter_vfio_exporters_reset_done(pdev, BARTER_PF_RESET);
 	/* Before anybody is told that memory is back. */
 	barter_vfio_reset_end(bv);
 	barter_exporter_restore(bv->exp, BARTER_REASON_RESET);

@@ -141,7 +141,10 @@ static void barter_vfio_close(struct vfio_device *vdev)
 	bv->open = false;
 	mutex_unlock(&bv->state_lock);
 	barter_vfio_close_begin(bv);
+	/* Core resets the device, and calls no reset_prepare for that. */
+	barter_vfio_exporters_reset_prepare(bv->core.pdev, BARTER_PF_CLOSE);
 	vfio_pci_core_close_device(vdev);
+	barter_vfio_exporters_reset_done(bv->core.pdev, BARTER_PF_CLOSE);
 	barter_vfio_move_end(bv);
 }
 

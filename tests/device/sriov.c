@@ -10,12 +10,14 @@
 #define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "lib/buf.h"
 #include "lib/pci.h"
 #include "lib/proc.h"
 #include "lib/tap.h"
+#include "lib/tester.h"
 #include "lib/typed.h"
 #include "lib/vfio.h"
 
@@ -269,6 +271,72 @@ static void reset_of_the_vf(void)
 	end();
 }
 
+#define TOKEN " vf_token=7d4f4a5e-3f0c-4d3b-9d35-1a2b3c4d5e6f"
+
+/* PF and VF of one user who says that he is. */
+static int open_token(struct dev *d, const char *bdf)
+{
+	char name[128];
+	int ret = dev_open_group(d, bdf);
+
+	if (ret)
+		return ret;
+	snprintf(name, sizeof(name), "%s" TOKEN, bdf);
+	d->fd = ioctl(d->group, VFIO_GROUP_GET_DEVICE_FD, name);
+	return d->fd < 0 ? -errno : dev_regions(d);
+}
+
+static int resets_pf(void *unused)
+{
+	(void)unused;
+	return pci_reset(pf) ? 1 : 0;
+}
+
+/* A function level reset of the PF, which takes its VFs away until it is over. */
+static void reset_of_the_pf(void)
+{
+	struct barter_info before, after;
+	int t = tester_open(), id;
+	struct dev pf_dev;
+	pid_t resets;
+
+	pf = getenv("VM_NVME_PF");
+	need(!sysfs_write("Y", "/sys/module/barter_vfio_pci/parameters/enable_sriov") &&
+		     !pci_bind(pf, pci_lender()) && !open_token(&pf_dev, pf),
+	     "open the PF");
+	need(!sysfs_write("0", "/sys/bus/pci/devices/%s/sriov_drivers_autoprobe", pf) &&
+		     !set_vfs(pf, 1) && vf_name(pf, 0, vf_bdf[0]),
+	     "its VF");
+	need(!pci_bind(vf_bdf[0], pci_lender()) && !open_token(&vf, vf_bdf[0]), "open that");
+	fd = buf_export1(&vf, 0, PAGE, 2 * PAGE);
+	id = tester_attach(t, fd, BARTER_TEST_F_STUCK);
+	need(id >= 0 && !tester_map(t, id, 0, NULL), "a stuck importer of it");
+
+	resets = spawn(resets_pf, NULL);
+	ok(buf_wait(fd, BARTER_STATE_REVOKING, 10000), "the PF is reset: REVOKING");
+	is(buf_reasons(fd), BARTER_REASON_RESET, "reason RESET");
+	ok(is_running(resets), "which waits");
+	is_errno(tester_letgo(t, id), 0, "let go");
+	is(reap(resets, 30000), 0, "the reset is done");
+	is(buf_state(fd), BARTER_STATE_OK, "OK again");
+	is_errno(dev_reset(&pf_dev), 0, "VFIO_DEVICE_RESET of the PF");
+	is(buf_state(fd), BARTER_STATE_OK, "OK again");
+	is(buf_reasons(fd), 0, "no reason left");
+	is_errno(tester_map(t, id, 0, NULL), 0, "a map");
+	close(t);
+	buf_info(fd, &before);
+	dev_close(&pf_dev);
+	buf_info(fd, &after);
+	ok(after.out_generation >= before.out_generation + 2, "the PF's close is a reset, too");
+	is(after.out_state, BARTER_STATE_OK, "OK again");
+	close(fd);
+	fd = -1;
+	dev_close(&vf);
+	is_errno(set_vfs(pf, 0), 0, "no VFs again");
+	is_errno(pci_bind(pf, "nvme"), 0, "the PF's own driver again");
+	sysfs_write("N", "/sys/module/barter_vfio_pci/parameters/enable_sriov");
+}
+
 int main(void)
 {
 	if (!getenv("VM_IGB0") || !getenv("VM_IGB1") || !getenv("VM_NVME_PF"))
@@ -280,6 +348,7 @@ int main(void)
 	CASE(identity_igb);
 	CASE(identity_nvme);
 	CASE(reset_of_the_vf);
+	CASE(reset_of_the_pf);
 	CASE(disabled_while_open_igb);
 	CASE(disabled_while_open_nvme);
 	CASE(disabled_when_closed);
