@@ -62,7 +62,8 @@ static void barter_vfio_error_judge(struct barter_vfio *bv)
 {
 	lockdep_assert_held(&bv->state_lock);
 
-	if (!bv->broken)
+	/* Whoever has set @broken gives the reason next, without the lock. */
+	if (!bv->broken || !(barter_exporter_reasons(bv->exp) & BARTER_REASON_ERROR))
 		return;
 	if (!barter_vfio_intact(bv)) {
 		bv->reset_due = false;
