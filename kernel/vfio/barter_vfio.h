@@ -29,7 +29,9 @@
  * @turns: whoever waits for the end of either
  * @broken: an error of the link was found and nothing has mended it: ERROR is in force, or
  *	about to be. Written under @state_lock, read without
- * @reset_due: the bus may yet be reset for that error; under @state_lock
+ * @reset_due: the bus may yet be reset for that error; under @state_lock, as the next two
+ * @lost_before: BARs were lost already when the last error was found
+ * @beginning: ERROR is just being given
  * @af_cap: position of the Advanced Features capability, 0 without
  */
 struct barter_vfio {
@@ -44,6 +46,8 @@ struct barter_vfio {
 	wait_queue_head_t turns;
 	bool broken;
 	bool reset_due;
+	bool lost_before;
+	bool beginning;
 	u8 af_cap;
 };
 

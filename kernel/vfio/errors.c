@@ -18,6 +18,12 @@
 
 #include "barter_vfio.h"
 
+enum barter_sight {
+	BARTER_SIGHT_WHOLE,
+	BARTER_SIGHT_LOST,
+	BARTER_SIGHT_MUTE,
+};
+
 static bool barter_vfio_bar_intact(struct pci_dev *pdev, int bar)
 {
 	unsigned long flags = pci_resource_flags(pdev, bar);
@@ -36,7 +42,7 @@ static bool barter_vfio_bar_intact(struct pci_dev *pdev, int bar)
 }
 
 /* Does the device answer, with its memory where its user thinks that it is? */
-static bool barter_vfio_intact(const struct barter_vfio *bv)
+static enum barter_sight barter_vfio_sight(const struct barter_vfio *bv)
 {
 	struct pci_dev *pdev = bv->core.pdev;
 	u16 command;
@@ -45,31 +51,43 @@ static bool barter_vfio_intact(const struct barter_vfio *bv)
 	lockdep_assert_held(&bv->state_lock);
 
 	if (pci_read_config_word(pdev, PCI_COMMAND, &command) || PCI_POSSIBLE_ERROR(command))
-		return false;
+		/* A VF that does not is one whose PF was reset. */
+		return pdev->is_virtfn ? BARTER_SIGHT_LOST : BARTER_SIGHT_MUTE;
 	/* A VF has neither that bit nor BARs: they are its PF's. */
 	if (pdev->is_virtfn)
-		return true;
+		return BARTER_SIGHT_WHOLE;
 	if (bv->open && barter_vfio_memory_on(bv) && !(command & PCI_COMMAND_MEMORY))
-		return false;
+		return BARTER_SIGHT_LOST;
 	for (bar = 0; bar < PCI_STD_NUM_BARS; bar++)
 		if (!barter_vfio_bar_intact(pdev, bar))
-			return false;
-	return true;
+			return BARTER_SIGHT_LOST;
+	return BARTER_SIGHT_WHOLE;
 }
 
-/* Only this ends ERROR. */
+/*
+ * Only this ends ERROR. That BARs are lost shows that the reset has come, unless they were
+ * before the error was found; that the device does not answer shows nothing.
+ */
 static void barter_vfio_error_judge(struct barter_vfio *bv)
 {
 	lockdep_assert_held(&bv->state_lock);
 
-	/* Whoever has set @broken gives the reason next, without the lock. */
-	if (!bv->broken || !(barter_exporter_reasons(bv->exp) & BARTER_REASON_ERROR))
+	if (!bv->broken || bv->beginning)
 		return;
-	if (!barter_vfio_intact(bv)) {
-		bv->reset_due = false;
-	} else if (!bv->reset_due) {
+	switch (barter_vfio_sight(bv)) {
+	case BARTER_SIGHT_MUTE:
+		break;
+	case BARTER_SIGHT_LOST:
+		if (!bv->lost_before)
+			bv->reset_due = false;
+		break;
+	case BARTER_SIGHT_WHOLE:
+		bv->lost_before = false;
+		if (bv->reset_due)
+			break;
 		WRITE_ONCE(bv->broken, false);
 		barter_exporter_restore(bv->exp, BARTER_REASON_ERROR);
+		break;
 	}
 }
 
@@ -115,22 +133,28 @@ void barter_vfio_error_reset_done(struct barter_vfio *bv)
 
 	mutex_lock(&bv->state_lock);
 	if (bv->broken && bv->open && !bv->reset_due && bv->core.pci_saved_state &&
-	    !barter_vfio_intact(bv) && !pci_load_saved_state(pdev, bv->core.pci_saved_state))
+	    barter_vfio_sight(bv) == BARTER_SIGHT_LOST &&
+	    !pci_load_saved_state(pdev, bv->core.pci_saved_state))
 		pci_restore_state(pdev);
 	barter_vfio_error_judge(bv);
 	mutex_unlock(&bv->state_lock);
 }
 
-/* @reset_due: the kernel may be about to reset the bus. */
-static void barter_vfio_error_begin(struct barter_vfio *bv, bool reset_due)
+static void barter_vfio_error_begin(struct barter_vfio *bv)
 {
 	mutex_lock(&bv->state_lock);
-	bv->reset_due = reset_due;
+	bv->reset_due = true;
+	bv->lost_before = barter_vfio_sight(bv) == BARTER_SIGHT_LOST;
+	/* Nobody ends one that was there before this one is in force. */
+	bv->beginning = true;
 	/* First, so that what the revoke takes away does not fault back in. */
 	WRITE_ONCE(bv->broken, true);
 	mutex_unlock(&bv->state_lock);
 	/* Without the lock: importers may take long. */
 	barter_exporter_revoke(bv->exp, BARTER_REASON_ERROR, 0);
+	mutex_lock(&bv->state_lock);
+	bv->beginning = false;
+	mutex_unlock(&bv->state_lock);
 }
 
 static void barter_vfio_error_end(struct barter_vfio *bv)
@@ -156,10 +180,10 @@ pci_ers_result_t barter_vfio_error_detected(struct pci_dev *pdev, pci_channel_st
 	struct barter_vfio *bv = barter_vfio_from_pdev(pdev);
 
 	if (state == pci_channel_io_perm_failure) {
-		barter_vfio_error_begin(bv, false);
+		barter_vfio_error_begin(bv);
 		barter_vfio_error_end(bv);
 	} else if (state != pci_channel_io_normal || BARTER_NONFATAL_MAY_RESET) {
-		barter_vfio_error_begin(bv, true);
+		barter_vfio_error_begin(bv);
 	}
 	return vfio_pci_core_aer_err_detected(pdev, state);
 }

@@ -218,6 +218,21 @@ static void opened_before_the_reset(void)
 	log_close(&log);
 	is(buf_reasons(fd), BARTER_REASON_ERROR, "the first: ERROR, for its BAR is lost");
 	is(buf_reasons(second), BARTER_REASON_ERROR, "and the second's");
+
+	/* Once more. That the first has lost its BAR does not say that this reset has come. */
+	is_errno(dev_set_memory(&devs[1], true), 0, "the second gets its BAR back");
+	id = tester_attach(t, second, BARTER_TEST_F_STUCK);
+	need(id >= 0 && !tester_map(t, id, 0, NULL), "another stuck importer of it");
+	log_open(&log);
+	inject(FATAL);
+	ok(buf_wait(second, BARTER_STATE_REVOKING, 10000), "the second: REVOKING");
+	is_errno(dev_set_memory(&devs[0], true), 0, "the first gets its BAR back");
+	is(buf_reasons(fd), BARTER_REASON_ERROR, "but is not lent");
+	is_errno(tester_letgo(t, id), 0, "the second's importer lets go");
+	ok(log_wait(&log, "device recovery", "", 30000), "recovery ends");
+	log_close(&log);
+	is(buf_reasons(fd), BARTER_REASON_ERROR, "the first: ERROR");
+
 	WAIT_FOR(settled, (ret = dev_hot_reset(&devs[0])) != -EAGAIN, 30000);
 	is_errno(ret, 0, "hot reset");
 	need(buf_state(fd) == BARTER_STATE_OK, "the first: OK");
