@@ -695,8 +695,15 @@ static void pf_reset_done(struct pci_dev *pdev)
 static pci_ers_result_t pf_error_detected(struct pci_dev *pdev,
 					  pci_channel_state_t state)
 {
+	u16 command;
+
 	if (state != pci_channel_io_normal || BARTER_NONFATAL_MAY_RESET)
 		pf_set_away(pdev, PF_ERROR, 0);
+	/* Given up, perhaps without a reset: then its memory is still there. */
+	if (state == pci_channel_io_perm_failure &&
+	    !pci_read_config_word(pdev, PCI_COMMAND, &command) && !PCI_POSSIBLE_ERROR(command) &&
+	    command & PCI_COMMAND_MEMORY)
+		pf_set_away(pdev, 0, PF_ERROR);
 	/* What was read is right, and the next frame will be, if the bus is not reset. */
 	if (state == pci_channel_io_normal)
 		return PCI_ERS_RESULT_CAN_RECOVER;
