@@ -39,7 +39,8 @@ const char *native_init(void)
 {
 	char modes[80];
 
-	native_leaks = !may_map_native();
+	/* Importers that the kernel's exporter waits for unkillably hang the machine too (B17). */
+	native_leaks = true;
 	feature11_read(modes, sizeof(modes));
 	has_exporter = strstr(modes, "native");
 	return has_exporter ? NULL : "the kernel has no exporter of its own";
