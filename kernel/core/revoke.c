@@ -569,9 +569,9 @@ BARTER_EXPORT(barter_buf_revoke);
  * @reason: one BARTER_REASON_* bit, as given to barter_exporter_revoke()
  *
  * If it was the last reason, buffers are usable again, except dead ones. Importers
- * that registered a restored() hear of it later, from a work item. Clearing CLOSED also clears INTERRUPTED, which an earlier
- * user of the device may have left behind. Context: process; waits for
- * a revoke that runs. Same locks as barter_exporter_revoke().
+ * that registered a restored() hear of it later, from a work item. Clearing CLOSED also
+ * clears INTERRUPTED, which an earlier user of the device may have left behind. Context:
+ * process; waits for a revoke that runs. Same locks as barter_exporter_revoke().
  */
 void barter_exporter_restore(struct barter_exporter *exp, u32 reason)
 {
