@@ -48,11 +48,9 @@ static long c_fence_in(struct thread *t, const uint64_t *a)
 		.flags = a[1] ? (uint32_t)a[1] : DMA_BUF_SYNC_RW,
 		.fd = fd_get(a[2]),
 	};
-	int fd = fd_get(a[0]);
 
-	if (is_native_fd(fd))
-		return -EINVAL;
-	return RESULT(ioctl(fd, DMA_BUF_IOCTL_IMPORT_SYNC_FILE, place(t, a[3], &arg, sizeof(arg))));
+	return RESULT(ioctl(fd_get(a[0]), DMA_BUF_IOCTL_IMPORT_SYNC_FILE,
+			    place(t, a[3], &arg, sizeof(arg))));
 }
 
 static long c_set_name(struct thread *t, const uint64_t *a)
@@ -426,8 +424,6 @@ static long c_test_attach(struct thread *t, const uint64_t *a)
 		.delay_ms = (uint32_t)(a[4] % MAX_MS),
 	};
 
-	if (is_native_fd(arg.dmabuf_fd) && (arg.dma_bits || arg.max_segment))
-		return -EINVAL;
 	/* Mostly edu: what VFIO owns cannot import. */
 	if (!(arg.flags & BARTER_TEST_F_PLATFORM))
 		parse_bdf(a[5] % 16 < 8 ? a[5] % 8 : 7, &arg.domain, &arg.bus,
@@ -523,8 +519,6 @@ static long c_fence(struct thread *t, const uint64_t *a)
 	long ret;
 
 	(void)t;
-	if (is_native_fd(buf))
-		return -EINVAL;
 	fd = open("/dev/barter-test", O_RDWR | O_CLOEXEC);
 	ret = RESULT(ioctl(fd, BARTER_TEST_IOC_FENCE_NEW, &fence));
 	if (!ret) {

@@ -6,12 +6,11 @@
  * the one importer that takes them and nothing else.
  *
  * They are kept from what is known of them (doc/upstream-bugs.md). Each unmap by DMA API
- * leaks a list (M2), which kmemleak sees; iommufd maps without one. So where kmemleak is,
- * native buffers go to iommufd and to dma-buf's own calls, but to nobody who may map them:
- * fd_get() has none. Elsewhere it has those of one range, as a map of more fails and the
- * kernel warns (N1, N2), and not for importers with small addresses. And none gets a fence
- * of the test module's: a revoke waits for that in a way that nobody can kill, and holds the
- * lock that importers need to let go.
+ * leaks a list (M2), which kmemleak sees; a map of two ranges fails, and the kernel warns
+ * (N1, N2); and a revoke waits for importers and fences in a way that nobody can kill, with
+ * locks held (B17). iommufd has none of that. So native buffers go to iommufd and to
+ * dma-buf's own calls, but to nobody else who may map them: fd_get() has none. And none gets
+ * a fence of the test module's.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -31,7 +30,6 @@
 #define FEATURE11 "/sys/module/barter_vfio_pci/parameters/feature11"
 #define FILES_AT  (1ull << 30) /* where map_file maps, if it does it well */
 
-bool native_leaks;
 static bool has_exporter;
 static volatile bool is_barters = true; /* what feature 11 gives */
 
@@ -39,8 +37,6 @@ const char *native_init(void)
 {
 	char modes[80];
 
-	/* Importers that the kernel's exporter waits for unkillably hang the machine too (B17). */
-	native_leaks = true;
 	feature11_read(modes, sizeof(modes));
 	has_exporter = strstr(modes, "native");
 	return has_exporter ? NULL : "the kernel has no exporter of its own";
@@ -79,14 +75,12 @@ static bool is_native(int fd)
 	return strstr(text, "exp_name:\t" NATIVE "\n");
 }
 
-long buf_put(int fd, uint32_t nr_ranges)
+long buf_put(int fd)
 {
 	int high;
 
 	if (fd < 0 || !has_exporter || !is_native(fd))
 		return fd_put(K_BUF, fd);
-	if (!native_leaks && nr_ranges == 1)
-		fd_put(K_BUF, fcntl(fd, F_DUPFD_CLOEXEC, NATIVE_FD));
 	high = fcntl(fd, F_DUPFD_CLOEXEC, NATIVE_FD);
 	close(fd);
 	return fd_put(K_NATIVE, high);
@@ -132,7 +126,7 @@ static long c_lend(struct thread *t, const uint64_t *a)
 	};
 
 	(void)t;
-	return buf_put(ioctl(fd_get(a[0]), VFIO_DEVICE_FEATURE, &arg), nr);
+	return buf_put(ioctl(fd_get(a[0]), VFIO_DEVICE_FEATURE, &arg));
 }
 
 const struct call_type native_calls[] = {

@@ -150,9 +150,8 @@ static long c_export(struct thread *t, const uint64_t *a)
 	if (op == 2 || op == 3 || op == 1)
 		return RESULT(ioctl(fd_get(a[0]), VFIO_DEVICE_FEATURE,
 			nr > SMALL_NR ? e : place(t, a[6], e, n)));
-	return buf_put(ioctl(fd_get(a[0]), VFIO_DEVICE_FEATURE,
-			     nr > SMALL_NR ? e : place(t, a[6], e, n)),
-		       nr);
+	return buf_put(
+		ioctl(fd_get(a[0]), VFIO_DEVICE_FEATURE, nr > SMALL_NR ? e : place(t, a[6], e, n)));
 }
 
 /* By barter's own number: the ranges lie elsewhere. */
@@ -266,7 +265,7 @@ static long c_lend(struct thread *t, const uint64_t *a)
 		     MAP_SHARED | MAP_FIXED, fd, 0);
 		slot_used(slot);
 	}
-	return buf_put(fd, nr);
+	return buf_put(fd);
 }
 
 /* The same, for nobody to write through; by barter's own number, which alone can say so. */

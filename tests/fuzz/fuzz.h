@@ -239,22 +239,17 @@ void world_forget_importers(void);
 void world_janitor(void);
 
 int fd_get(uint64_t arg);
-/* For calls that attach nobody: also native buffers where fd_get() has none. */
+/* For calls that attach nobody: also native buffers, of which fd_get() has none. */
 int buf_get(uint64_t arg);
 /* Hand a new fd over to everybody. Returns it, or -errno for one below 0. */
 long fd_put(enum fd_kind kind, int fd);
 /* The same for a buffer of feature 11, whoever has made it. */
-long buf_put(int fd, uint32_t nr_ranges);
+long buf_put(int fd);
 /*
  * Where numbers of native buffers begin, above all others: one that was closed while a call
  * was on its way does not become theirs.
  */
 #define NATIVE_FD 900
-
-static inline bool is_native_fd(int fd)
-{
-	return fd >= NATIVE_FD && fd < 2 * NATIVE_FD;
-}
 
 long fd_close(uint64_t arg);
 long fd_dup(uint64_t arg);
@@ -303,8 +298,6 @@ const char *cdev_init(void);
 const char *iommufd_init(void);
 /* Feature 11 gives barter's buffers again. */
 void feature11_barter(void);
-/* Who maps a native buffer by DMA API leaks, and it would be seen. */
-extern bool native_leaks;
 /* VFIO_DEVICE_SET_IRQS, on any device's fd: anyhow, and as it should be. */
 long set_irqs(struct thread *t, const uint64_t *a);
 long set_irq_well(struct thread *t, const uint64_t *a);

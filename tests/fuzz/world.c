@@ -72,7 +72,7 @@ int buf_get(uint64_t arg)
 
 int fd_get(uint64_t arg)
 {
-	return native_leaks && (arg & 0xff) == K_NATIVE ? -1 : buf_get(arg);
+	return (arg & 0xff) == K_NATIVE ? -1 : buf_get(arg);
 }
 
 bool fd_none(enum fd_kind kind)
