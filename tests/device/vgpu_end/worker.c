@@ -121,30 +121,30 @@ static pid_t without_files(int (*fn)(void *), void *arg)
  * A vEDU is removed while edu goes: whoever stops all of the engine's vEDUs comes to one
  * that is about to leave. What is wrong then KASAN sees.
  */
-static void removed_while_edu_goes(void)
+static bool hold_one_that_leaves(void)
 {
 	static unsigned int nr = 1;
 	pid_t unbinder, remover;
-	bool runs;
+	bool runs, holds;
 
 	/* Its worker has worked. */
 	if (!guest_up(nr, false))
-		return;
+		return true;
 	is(vedu_fill(&g, IOVA, 100, 0), BARTER_VEDU_S_OK, "works");
 	guest_down();
 	if (!guest_up(0, false))
-		return;
+		return true;
 	engine_on(&g);
 	WAIT_FOR(runs, vedu_get64(&g, BARTER_VEDU_TRANSFERS) > 2, 10000);
 	ok(runs, "the engine runs for the other");
 	stall_at("vedu_engine_leave");
 	remover = without_files(remove_vedu, &nr);
-	WAIT_FOR(runs, stalled() == 1, 30000);
+	WAIT_FOR(runs, stalled() > 0, 30000);
 	ok(runs, "the vEDU is about to leave the engine");
 	unbinder = without_files(unbind_edu, NULL);
 	WAIT_FOR(runs, vedu_get(&g, BARTER_VEDU_HALT) == BARTER_VEDU_HALT_GONE, 10000);
 	ok(runs, "the other's ring is halted");
-	is(stalled(), 1, "the vEDU has not left yet");
+	holds = stalled() == 1;
 	stall_ends();
 	guest_down();
 	is(reap(unbinder, 30000), 0, "edu is unbound");
@@ -152,6 +152,17 @@ static void removed_while_edu_goes(void)
 	stall_at("");
 	is_errno(pci_bind(edu, VEDU_DRIVER), 0, "bind again");
 	works_again();
+	return holds;
+}
+
+/* On a busy machine edu may take longer than one can be held. */
+static void removed_while_edu_goes(void)
+{
+	bool held = false;
+
+	for (unsigned int round = 0; round < 3 && !held; round++)
+		held = hold_one_that_leaves();
+	ok(held, "the vEDU had not left yet");
 }
 
 /* The other way round: edu is going already, and waits for another one's transfer. */
@@ -192,6 +203,6 @@ static void removed_when_edu_is_going(void)
 void worker_cases(void)
 {
 	CASE(worker_killed);
-	CASE_LIMIT(removed_while_edu_goes, 120);
+	CASE_LIMIT(removed_while_edu_goes, 300);
 	CASE_LIMIT(removed_when_edu_is_going, 120);
 }
