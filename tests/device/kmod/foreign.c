@@ -74,6 +74,9 @@ static struct sg_table *foreign_map(struct dma_buf_attachment *attach,
 	struct sg_table *sgt;
 	int i, ret;
 
+	/* BARTER_TEST_IOC_ATTACH can ask for less. */
+	if (dma_get_max_seg_size(attach->dev) < PAGE_SIZE)
+		return ERR_PTR(-EINVAL);
 	sgt = kzalloc(sizeof(*sgt), GFP_KERNEL);
 	if (!sgt)
 		return ERR_PTR(-ENOMEM);
