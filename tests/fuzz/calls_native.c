@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../../lib/iommufd_abi.h"
@@ -61,7 +62,8 @@ void feature11_barter(void)
 	sysfs_put("barter", FEATURE11);
 }
 
-static bool is_native(int fd)
+/* Is it a dma-buf, and has its fdinfo @line? */
+static bool exporter_is(int fd, const char *line)
 {
 	char path[64], text[512];
 	ssize_t n;
@@ -72,7 +74,12 @@ static bool is_native(int fd)
 	n = read(info, text, sizeof(text) - 1);
 	close(info);
 	text[n > 0 ? n : 0] = 0;
-	return strstr(text, "exp_name:\t" NATIVE "\n");
+	return strstr(text, line);
+}
+
+static bool is_native(int fd)
+{
+	return exporter_is(fd, "exp_name:\t" NATIVE "\n");
 }
 
 long buf_put(int fd)
@@ -176,6 +183,17 @@ static long unmap_files(struct thread *t, int fd, uint32_t ioas, uint64_t how, u
 	return RESULT(ioctl(fd, BARTER_IOMMU_IOAS_UNMAP, place(t, 0, &all, sizeof(all))));
 }
 
+/*
+ * iommufd keeps whatever file it is given (iopt_map_file_pages() in 7.3): itself too, or a device
+ * that keeps it. Nobody ever frees these again. So here only what keeps no iommufd, or nothing.
+ */
+static bool may_be_mapped(int fd)
+{
+	struct stat st;
+
+	return fd < 0 || exporter_is(fd, "exp_name:") || (!fstat(fd, &st) && S_ISREG(st.st_mode));
+}
+
 /* Mostly a page in the right way; and half the time taken out again, or all that is there. */
 static long c_map_file(struct thread *t, const uint64_t *a)
 {
@@ -193,12 +211,19 @@ static long c_map_file(struct thread *t, const uint64_t *a)
 	int fd = fd_get(a[0]);
 	long ret;
 
+	/* One's own, which nobody closes, so that it stays the file that it is. */
+	arg.fd = fcntl(arg.fd, F_DUPFD_CLOEXEC, NATIVE_FD);
+	if (!may_be_mapped(arg.fd)) {
+		close(arg.fd);
+		return -EBUSY;
+	}
 	if (how & 3) {
 		arg.start = 0;
 		arg.length = PAGE;
 		arg.iova = FILES_AT + (how >> 20) % 64 * 2 * MIB;
 	}
 	ret = RESULT(ioctl(fd, BARTER_IOMMU_IOAS_MAP_FILE, place(t, 0, &arg, sizeof(arg))));
+	close(arg.fd);
 	if (how & 4)
 		unmap_files(t, fd, arg.ioas_id, how, arg.iova);
 	return ret;
