@@ -424,6 +424,11 @@ static long c_test_attach(struct thread *t, const uint64_t *a)
 		.delay_ms = (uint32_t)(a[4] % MAX_MS),
 	};
 
+	/* By itself after a while, as in c_import(). */
+	if (arg.flags & BARTER_TEST_F_STUCK && !(arg.flags & BARTER_TEST_F_SLOW)) {
+		arg.flags ^= BARTER_TEST_F_STUCK | BARTER_TEST_F_SLOW;
+		arg.delay_ms = STUCK_MS;
+	}
 	/* Mostly edu: what VFIO owns cannot import. */
 	if (!(arg.flags & BARTER_TEST_F_PLATFORM))
 		parse_bdf(a[5] % 16 < 8 ? a[5] % 8 : 7, &arg.domain, &arg.bus,
@@ -445,15 +450,15 @@ static long c_test_map(struct thread *t, const uint64_t *a)
 /* All as it should be: a file of its own, attached and mapped. */
 static long c_import(struct thread *t, const uint64_t *a)
 {
-	/* Whoever is stuck keeps everybody else waiting: not too many. */
-	static const uint32_t flags[] = {
-		0, 0, 0, 0, 0, BARTER_TEST_F_SLOW, BARTER_TEST_F_SLOW,
-		BARTER_TEST_F_STUCK,
-	};
+	uint64_t how = a[1] % 8;
+	/*
+	 * Whoever is stuck keeps everybody else waiting: not too many, and for a while only. No
+	 * call ends that, as all may wait: for a reset that waits for this importer.
+	 */
 	struct barter_test_attach arg = {
 		.dmabuf_fd = fd_get(a[0]),
-		.flags = flags[a[1] % 8],
-		.delay_ms = (uint32_t)(a[2] % MAX_MS),
+		.flags = how < 5 ? 0 : BARTER_TEST_F_SLOW,
+		.delay_ms = how == 7 ? STUCK_MS : (uint32_t)(a[2] % MAX_MS),
 	};
 	struct barter_test_map map = { .direction = a[1] / 8 % 3 };
 	int fd = open("/dev/barter-test", O_RDWR | O_CLOEXEC);
@@ -520,13 +525,15 @@ static long c_fence(struct thread *t, const uint64_t *a)
 
 	(void)t;
 	fd = open("/dev/barter-test", O_RDWR | O_CLOEXEC);
+	/* First, so that the fence ends whatever keeps this thread. */
+	if (fd_put(K_TEST, fd) < 0)
+		return -errno;
 	ret = RESULT(ioctl(fd, BARTER_TEST_IOC_FENCE_NEW, &fence));
 	if (!ret) {
 		arg.fd = fence.out_fd;
 		ret = RESULT(ioctl(buf, DMA_BUF_IOCTL_IMPORT_SYNC_FILE, &arg));
 		fd_put(K_SYNC, fence.out_fd);
 	}
-	fd_put(K_TEST, fd);
 	return ret;
 }
 

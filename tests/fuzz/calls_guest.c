@@ -151,7 +151,7 @@ static long put_guest(int fd, int space, uint64_t how)
 
 	if (fd < 0) {
 		ret = -errno;
-		close(space);
+		any_close(space);
 		return ret;
 	}
 	if (!(how & HOW_BARE)) {
@@ -194,14 +194,15 @@ static int open_in_sysfs(unsigned int nr, const char *folder, const char *dev)
 static int space_for(uint64_t how, const char *path)
 {
 	if (how & HOW_BESIDE)
-		return fcntl(fd_get(K_SPACE | LATEST << 8), F_DUPFD_CLOEXEC, 0);
-	return open(path, O_RDWR | O_CLOEXEC);
+		return container_dup(fd_get(K_SPACE | LATEST << 8), 0);
+	return container_open(path);
 }
 
 static long open_group(unsigned int nr, uint64_t how)
 {
 	int group, space, fd;
 	char uuid[40];
+	bool is_in;
 
 	if (is_draining())
 		return -EBUSY;
@@ -210,14 +211,17 @@ static long open_group(unsigned int nr, uint64_t how)
 		return -errno;
 	space = space_for(how, "/dev/vfio/vfio");
 	if (!may_be_container(space)) {
-		close(space);
+		any_close(space);
 		close(group);
 		return -EBUSY;
 	}
-	if (!ioctl(group, VFIO_GROUP_SET_CONTAINER, &space) && !(how & HOW_BESIDE))
+	is_in = !ioctl(group, VFIO_GROUP_SET_CONTAINER, &space);
+	if (is_in && !(how & HOW_BESIDE))
 		ioctl(space, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU);
 	snprintf(uuid, sizeof(uuid), VEDU_UUID, nr);
 	fd = ioctl(group, VFIO_GROUP_GET_DEVICE_FD, uuid);
+	if (is_in)
+		container_keep(space, fd);
 	/* The device's fd keeps the group. */
 	if ((how & 0xf0) == HOW_KEEP_GROUP)
 		fd_put(K_GROUP, group);

@@ -358,7 +358,7 @@ static long run_killed(struct thread *t, const struct call *c, unsigned int ms)
 	int status;
 
 	if (!pid) {
-		world_forget_importers();
+		world_in_child();
 		call_type(c->nr)->fn(t, c->arg);
 		_exit(0);
 	}

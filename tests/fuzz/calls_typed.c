@@ -25,7 +25,6 @@
 
 #define EXPORTER   "/dev/barter-test-exporter"
 #define IMPORTER   "/dev/barter-test-importer"
-#define STUCK_MS   500
 #define NR_DOMAINS 2		/* one of edu, which is not in it, one with a device */
 #define IMPORTS_AT (1ull << 33) /* where c_import() maps, by thread */
 #define PAGES_AT   (1ull << 38) /* where somebody else has a page, by thread */
@@ -52,7 +51,6 @@ static const char *lender, *spare, *pf_bdf;
 static __thread uint64_t latest_id;
 static __thread uint64_t latest_map;
 static pthread_mutex_t types_lock = PTHREAD_MUTEX_INITIALIZER;
-static unsigned int late;
 
 static void make_domains(void)
 {
@@ -103,15 +101,10 @@ void typed_let_go(void)
 			seen[id] = now;
 		} else if (now - seen[id] > STUCK_MS) {
 			if (ioctl(importer, TYPED_IOC_DETACH, id) && errno == EILSEQ)
-				__atomic_fetch_add(&late, 1, __ATOMIC_RELAXED);
+				typed_was_late();
 			seen[id] = 0;
 		}
 	}
-}
-
-unsigned int typed_late(void)
-{
-	return __atomic_load_n(&late, __ATOMIC_RELAXED);
 }
 
 void typed_end(void)
@@ -411,7 +404,7 @@ static long c_detach(struct thread *t, const uint64_t *a)
 
 	(void)t;
 	if (ret == -EILSEQ)
-		__atomic_fetch_add(&late, 1, __ATOMIC_RELAXED);
+		typed_was_late();
 	return ret;
 }
 

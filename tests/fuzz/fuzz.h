@@ -8,6 +8,7 @@
  *	replay.c	programs that have found something, run again
  *	prog.c		programs: made, changed, kept, written and read as text
  *	world.c		what all threads work on: fds, mappings, devices
+ *	container.c	containers, which VFIO does not keep while they are in use
  *	calls_*.c	what a program is made of
  *	kcov.c		which code of the kernel a program reached
  *
@@ -25,6 +26,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <sys/types.h>
 
 #include "../device/lib/access.h"
@@ -35,6 +37,8 @@
 #define MAX_TYPES	128
 #define NR_DEVS		3
 #define MAX_MS		40	/* of what is made to wait */
+#define MAX_FD		1024	/* the limit of a process */
+#define STUCK_MS	500	/* how long an importer may hold on to memory */
 
 #define REGION(index)	((uint64_t)(index) << 40)
 #define CONFIG		REGION(VFIO_PCI_CONFIG_REGION_INDEX)
@@ -233,8 +237,10 @@ extern const char *edu_name;		/* BDF, NULL if the machine has none */
 void world_init(void);
 /* Close every fd, unmap everything. */
 void world_empty(void);
-/* For a child: close its copies of the importers that may hold on. */
-void world_forget_importers(void);
+/* At the very end: no process of ours is left. */
+void world_end(void);
+/* In a child: it has fds of its own, but none of the importers that may hold on. */
+void world_in_child(void);
 /* For the main thread: takes devices from whoever keeps them from being unbound. */
 void world_janitor(void);
 
@@ -312,8 +318,30 @@ long vedu_start(int fd);
 void guest_writable(void);
 /* Make one, if it is not there, and open it, if nobody has. */
 void vedu_open_any(unsigned int which);
-/* Times that restored() ran on after the detach. */
+/* Times that restored() ran on after the detach: one more, and how many. */
+void typed_was_late(void);
 unsigned int typed_late(void);
+
+/* ---- containers ---- */
+
+void container_init(void);
+/* For a child: no other thread is there any more. */
+void container_in_child(void);
+/* Any other file, too. -1 and errno. */
+int container_open(const char *path);
+/* That device, which was opened in that container, keeps it: until either number is closed. */
+void container_keep(int container, int device);
+/* A number from @from on for the same file: F_DUPFD_CLOEXEC, of any file. -1 and errno. */
+int container_dup(int fd, int from);
+/* close(), for whatever may be a container or a device. */
+void any_close(int fd);
+/*
+ * ioctl(), but EBUSY for the IOMMU driver of a container that no open device is known to keep,
+ * or if somebody else unmaps there. Every call's, as a container may be where another fd
+ * belongs.
+ */
+int any_ioctl(int fd, unsigned long cmd, ...);
+#define ioctl any_ioctl
 
 /* ---- threads ---- */
 

@@ -15,12 +15,17 @@
 #include <fcntl.h>
 #include <linux/pci_regs.h>
 #include <linux/vfio.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "../../lib/iommufd_abi.h"
@@ -30,16 +35,22 @@
 #include "fuzz.h"
 
 #define ARENA		((uint8_t *)0x100000000000ul)
-#define MAX_FD		1024
-#define STUCK_MS	500	/* how long an importer may hold on to memory */
 #define DRAIN_MS	5000
 
 struct device devs[NR_DEVS];
 unsigned int nr_devs;
 const char *edu_name;
 
-static int fds[NR_KINDS][NR_FDS];
-static int64_t born[NR_FDS];		/* of K_TEST */
+static int own_fds[NR_KINDS][NR_FDS];
+static int *fds[NR_KINDS];
+/* What let_go() sees, too. */
+static struct {
+	int fds[NR_FDS]; /* of K_TEST */
+	int64_t born[NR_FDS];
+	unsigned int late;
+} * shared;
+static dev_t test_file;
+static pid_t let_go_pid;
 static uint32_t next_fd[NR_KINDS];
 /* Where this thread has put the last fd of a kind, and mapped last. */
 static __thread uint32_t latest[NR_KINDS];
@@ -85,19 +96,23 @@ static void take_out(unsigned int kind, unsigned int i)
 	int fd = __atomic_exchange_n(&fds[kind][i], -1, __ATOMIC_SEQ_CST);
 
 	if (fd >= 0)
-		close(fd);
+		any_close(fd);
+}
+
+static bool is_test(int fd)
+{
+	struct stat st;
+
+	return !fstat(fd, &st) && S_ISCHR(st.st_mode) && st.st_rdev == test_file;
 }
 
 /* Also those that a thread has opened and not handed over yet. */
-void world_forget_importers(void)
+void world_in_child(void)
 {
-	struct stat want, st;
-
-	if (stat("/dev/barter-test", &want))
-		return;
+	container_in_child();
+	fds[K_TEST] = own_fds[K_TEST];
 	for (int fd = 3; fd < MAX_FD; fd++)
-		if (!fstat(fd, &st) && S_ISCHR(st.st_mode) &&
-		    st.st_rdev == want.st_rdev)
+		if (is_test(fd))
 			close(fd);
 }
 
@@ -122,11 +137,11 @@ long fd_put(enum fd_kind kind, int fd)
 		return -errno;
 	i = __atomic_fetch_add(&next_fd[kind], 1, __ATOMIC_RELAXED) % NR_FDS;
 	latest[kind] = i;
-	if (kind == K_TEST)
-		born[i] = now_ms();
+	if (kind == K_TEST && fds[kind] == shared->fds)
+		shared->born[i] = now_ms();
 	old = __atomic_exchange_n(&fds[kind][i], fd, __ATOMIC_SEQ_CST);
 	if (old >= 0)
-		close(old);
+		any_close(old);
 	if (draining && keeps_device(kind))
 		take_out(kind, i);
 	return fd;
@@ -153,7 +168,7 @@ long fd_dup(uint64_t arg)
 		return -EBADF;
 	/* Native ones stay above. */
 	fd = buf_get(arg);
-	return fd_put(kind, fcntl(fd, F_DUPFD_CLOEXEC, fd < NATIVE_FD ? 0 : NATIVE_FD));
+	return fd_put(kind, container_dup(fd, fd < NATIVE_FD ? 0 : NATIVE_FD));
 }
 
 /* ---- mappings ---- */
@@ -207,16 +222,20 @@ long dev_open_any(unsigned int which)
 	const struct device *d = &devs[which % nr_devs];
 	int group, container, fd;
 	char path[64];
+	bool is_in;
 
 	if (draining)
 		return -EBUSY;
 	group_path(d, path, sizeof(path));
 	group = open(path, O_RDWR | O_CLOEXEC);
 	if (group >= 0) {
-		container = open("/dev/vfio/vfio", O_RDWR | O_CLOEXEC);
-		if (!ioctl(group, VFIO_GROUP_SET_CONTAINER, &container))
+		container = container_open("/dev/vfio/vfio");
+		is_in = !ioctl(group, VFIO_GROUP_SET_CONTAINER, &container);
+		if (is_in)
 			ioctl(container, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU);
 		fd = ioctl(group, VFIO_GROUP_GET_DEVICE_FD, d->bdf);
+		if (is_in)
+			container_keep(container, fd);
 		fd_put(K_CONTAINER, container);
 		fd_put(K_GROUP, group);
 		return fd_put(K_DEV, fd);
@@ -313,7 +332,7 @@ static void drain(void)
 
 	for (unsigned int kind = 0; kind < K_OTHER; kind++)
 		for (unsigned int i = 0; i < NR_FDS; i++)
-			if (all ? kind != K_TEST : keeps_device(kind))
+			if (all ? kind != K_TEST || !is_test(fds[kind][i]) : keeps_device(kind))
 				take_out(kind, i);
 	reserve(0, DEV_SLOTS);
 }
@@ -388,34 +407,66 @@ static void add_device(const char *bdf)
 }
 
 /*
- * Takes out importers and fences that have held on to memory for long enough. Nothing
- * else happens in this thread: whoever closes a device may have to wait for them.
+ * Takes out fences, and importers, that have held on to memory for long enough. Whoever closes
+ * or resets a device may have to wait for them; a page fault waits for the device, fork() for
+ * the page fault, and all others of the process for fork(), with mmap_lock. So this is a
+ * process of its own, which has the same fds, and nothing else in common but @shared.
  */
-static void *let_go(void *unused)
+static void let_go(void)
 {
 	for (;; usleep(100000)) {
 		int64_t now = now_ms();
 
 		typed_let_go();
 
-		for (unsigned int i = 0; i < NR_FDS; i++)
-			if (__atomic_load_n(&fds[K_TEST][i], __ATOMIC_RELAXED) >= 0 &&
-			    now - born[i] > STUCK_MS)
-				take_out(K_TEST, i);
+		for (unsigned int i = 0; i < NR_FDS; i++) {
+			int fd = __atomic_load_n(&shared->fds[i], __ATOMIC_RELAXED);
+
+			/* Another file there by chance is for whoever knows it: drain(). */
+			if (fd >= 0 && now - shared->born[i] > STUCK_MS && is_test(fd) &&
+			    __atomic_compare_exchange_n(&shared->fds[i], &fd, -1, false,
+							__ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+				close(fd);
+		}
 	}
-	return unused;
+}
+
+static void share(void)
+{
+	struct stat st;
+
+	if (!stat("/dev/barter-test", &st))
+		test_file = st.st_rdev;
+	memset(own_fds, 0xff, sizeof(own_fds));
+	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		      0);
+	if (shared == MAP_FAILED)
+		tap_bail("memory of importers");
+	memset(shared->fds, 0xff, sizeof(shared->fds));
+	for (unsigned int kind = 0; kind < NR_KINDS; kind++)
+		fds[kind] = kind == K_TEST ? shared->fds : own_fds[kind];
+}
+
+void typed_was_late(void)
+{
+	__atomic_fetch_add(&shared->late, 1, __ATOMIC_RELAXED);
+}
+
+unsigned int typed_late(void)
+{
+	return __atomic_load_n(&shared->late, __ATOMIC_RELAXED);
 }
 
 void world_init(void)
 {
 	char path[64];
-	pthread_t thread;
 	int fd = memfd_create("empty", MFD_CLOEXEC);
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	empty_file = open(path, O_RDONLY | O_CLOEXEC);
 	close(fd);
-	memset(fds, 0xff, sizeof(fds));
+	share();
+	container_init();
 	if (mmap(ARENA, SLOT_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS |
 		 MAP_FIXED_NOREPLACE, -1, 0) != ARENA)
 		tap_bail("room for mappings: %s", strerror(errno));
@@ -427,8 +478,14 @@ void world_init(void)
 		tap_bail("no device: VM_VRAM0 is not set");
 	edu_name = device_named("VM_EDU");
 	prog_init();
-	if (pthread_create(&thread, NULL, let_go, NULL))
-		tap_bail("pthread_create");
+	/* No fork(), which would give it copies of the fds. */
+	let_go_pid = (pid_t)syscall(SYS_clone, CLONE_FILES | SIGCHLD, NULL, NULL, NULL, NULL);
+	if (let_go_pid < 0)
+		tap_bail("clone: %s", strerror(errno));
+	if (!let_go_pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		let_go();
+	}
 
 	/* What is no fd of ours, to be given where one of ours belongs. */
 	fd_put(K_OTHER, memfd_create("fuzz", MFD_CLOEXEC));
@@ -448,6 +505,12 @@ void world_empty(void)
 			take_out(kind, i);
 	reserve(0, NR_SLOTS);
 	feature11_barter();
+}
+
+void world_end(void)
+{
+	kill(let_go_pid, SIGKILL);
+	waitpid(let_go_pid, NULL, 0);
 }
 
 void world_janitor(void)
