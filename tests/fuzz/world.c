@@ -44,11 +44,13 @@ const char *edu_name;
 static int own_fds[NR_KINDS][NR_FDS];
 static int *fds[NR_KINDS];
 /* What let_go() sees, too. */
-static struct {
+struct shared {
 	int fds[NR_FDS]; /* of K_TEST */
 	int64_t born[NR_FDS];
 	unsigned int late;
-} * shared;
+};
+
+static struct shared *shared;
 static dev_t test_file;
 static pid_t let_go_pid;
 static uint32_t next_fd[NR_KINDS];
