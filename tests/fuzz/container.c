@@ -4,7 +4,7 @@
  *
  * Containers, and what of VFIO's own the fuzzer is kept from. What a container does not know
  * itself it hands on to type 1 (vfio_fops_unl_ioctl() in drivers/vfio/container.c), which uses
- * after free, in 6.12 to 7.3 and with no barter in it, if that happens
+ * after free, seen on 7.3, by the source on 6.12 too, with no barter in it, if that happens
  *
  *   - while the container's last group ends, as nothing is held meanwhile. An open device keeps
  *     its group in the container: its file holds the group's, no UNSET_CONTAINER takes away a
