@@ -5,6 +5,7 @@
  * Who may import, what a mapping looks like, and what fences do to a revoke.
  */
 #define _GNU_SOURCE
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -240,6 +241,13 @@ static void limits_of_the_importer(void)
 	finish();
 }
 
+static bool is_signalled(int sync)
+{
+	struct pollfd p = { .fd = sync, .events = POLLIN };
+
+	return poll(&p, 1, 0) == 1;
+}
+
 static int run_reset(void *arg)
 {
 	(void)arg;
@@ -274,6 +282,36 @@ static void fence_from_before(void)
 	is(reap(pid, 10000), 0, "the reset is done");
 	is(buf_state(fd), BARTER_STATE_OK, "OK");
 	log_close(&log);
+	finish();
+}
+
+/* One that nobody signals, and whose file stays open; and one whose file is closed before. */
+static void fence_by_itself(void)
+{
+	int never, after, sync[3], other;
+	pid_t pid;
+
+	if (!start(PAGE))
+		return;
+	is_errno(tester_fence_for(t, &sync[0], 60001), EINVAL, "later than it can be");
+	never = tester_fence(t, &sync[0]);
+	after = tester_fence_for(t, &sync[1], 500);
+	need(never >= 0 && after >= 0, "two fences");
+	is_errno(fence_into(fd, sync[1]), 0, "import the one");
+	pid = spawn(run_reset, NULL);
+	is(reap(pid, 20000), 0, "the reset is done");
+	ok(is_signalled(sync[1]), "the fence has been signalled by itself");
+	ok(!is_signalled(sync[0]), "the other has not");
+	is_errno(tester_signal(t, after), 0, "once more");
+	is_errno(tester_signal(t, after), ENOENT, "its id is free");
+
+	other = tester_open();
+	need(tester_fence_for(other, &sync[2], 60000) >= 0, "one for a minute");
+	ok(!is_signalled(sync[2]), "not yet");
+	close(other);
+	ok(is_signalled(sync[2]), "its file is closed: it has been signalled");
+	for (unsigned int i = 0; i < 3; i++)
+		close(sync[i]);
 	finish();
 }
 
@@ -401,6 +439,7 @@ int main(void)
 	CASE(segments_cover_the_buffer);
 	CASE(limits_of_the_importer);
 	CASE(fence_from_before);
+	CASE(fence_by_itself);
 	CASE(fence_from_after);
 	CASE(fences_without_end);
 	CASE(fence_and_kill);

@@ -508,32 +508,33 @@ static long c_test_do(struct thread *t, const uint64_t *a)
 
 static long c_test_fence(struct thread *t, const uint64_t *a)
 {
-	struct barter_test_fence arg = { .out_fd = -1 };
+	struct barter_test_fence arg = { .out_fd = -1, .signal_ms = STUCK_MS };
 	struct barter_test_fence *p = place(t, 0, &arg, sizeof(arg));
 	long ret = RESULT(ioctl(fd_get(a[0]), BARTER_TEST_IOC_FENCE_NEW, p));
 
 	return !ret ? fd_put(K_SYNC, p->out_fd) : ret;
 }
 
-/* A buffer that waits for a fence, until its file is closed. */
+/*
+ * A buffer that waits for a fence: for a while, or until its file is closed. By itself, as in
+ * c_import(): a call on the file may keep it open for as long as the fence is waited for.
+ */
 static long c_fence(struct thread *t, const uint64_t *a)
 {
-	struct barter_test_fence fence = { .out_fd = -1 };
+	struct barter_test_fence fence = { .out_fd = -1, .signal_ms = STUCK_MS };
 	struct dma_buf_import_sync_file arg = { .flags = DMA_BUF_SYNC_RW };
 	int buf = fd_get(a[0]), fd;
 	long ret;
 
 	(void)t;
 	fd = open("/dev/barter-test", O_RDWR | O_CLOEXEC);
-	/* First, so that the fence ends whatever keeps this thread. */
-	if (fd_put(K_TEST, fd) < 0)
-		return -errno;
 	ret = RESULT(ioctl(fd, BARTER_TEST_IOC_FENCE_NEW, &fence));
 	if (!ret) {
 		arg.fd = fence.out_fd;
 		ret = RESULT(ioctl(buf, DMA_BUF_IOCTL_IMPORT_SYNC_FILE, &arg));
 		fd_put(K_SYNC, fence.out_fd);
 	}
+	fd_put(K_TEST, fd);
 	return ret;
 }
 

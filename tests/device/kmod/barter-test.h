@@ -124,12 +124,15 @@ struct barter_test_stat {
  * @out_id: for FENCE_SIGNAL
  * @out_fd: sync_file of a new fence that is not signalled, driver and timeline
  *	"barter-test"; attach it with DMA_BUF_IOCTL_IMPORT_SYNC_FILE
+ * @signal_ms: after so long it is signalled by itself, at most 60000; 0: it is not. Its id is
+ *	taken until FENCE_SIGNAL all the same
  *
- * Errors: ENOSPC.
+ * Errors: EINVAL (@signal_ms), ENOSPC.
  */
 struct barter_test_fence {
 	__u32 out_id;
 	__s32 out_fd;
+	__u32 signal_ms;
 };
 
 /**
@@ -196,8 +199,7 @@ struct barter_test_page {
 	_IOWR(BARTER_TEST_IOC_TYPE, 0x06, struct barter_test_stat)
 /* A STUCK importer unmaps what it owes, and behaves from now on. Argument: id. */
 #define BARTER_TEST_IOC_LETGO		_IO(BARTER_TEST_IOC_TYPE, 0x07)
-#define BARTER_TEST_IOC_FENCE_NEW \
-	_IOR(BARTER_TEST_IOC_TYPE, 0x08, struct barter_test_fence)
+#define BARTER_TEST_IOC_FENCE_NEW	_IOWR(BARTER_TEST_IOC_TYPE, 0x08, struct barter_test_fence)
 /* Argument: id, free after this. */
 #define BARTER_TEST_IOC_FENCE_SIGNAL	_IO(BARTER_TEST_IOC_TYPE, 0x09)
 #define BARTER_TEST_IOC_FOREIGN \

@@ -2,22 +2,33 @@
 /*
  * Copyright (c) 2026 the barter developers
  *
- * Fences that are signalled when the test says so, or when its file is closed.
+ * Fences that are signalled when the test says so, after a while, or when the test's file is
+ * closed.
  */
 #include "kmod.h"
 
 #include <linux/dma-fence.h>
 #include <linux/file.h>
+#include <linux/jiffies.h>
 #include <linux/nospec.h>
 #include <linux/slab.h>
 #include <linux/sync_file.h>
 #include <linux/uaccess.h>
+#include <linux/workqueue.h>
+
+#define FENCE_MS_MAX 60000
 
 /* @base comes first: dma_fence_free() frees by its address. */
 struct test_fence {
 	struct dma_fence base;
 	spinlock_t lock;
+	struct delayed_work late; /* cancelled before the file's reference goes */
 };
+
+static struct test_fence *to_test_fence(struct dma_fence *base)
+{
+	return container_of(base, struct test_fence, base);
+}
 
 static const char *fence_name(struct dma_fence *base)
 {
@@ -40,6 +51,14 @@ static const struct dma_fence_ops fence_ops = {
 	.release = fence_release,
 };
 
+/* Takes no lock of the file: its owner may wait for whoever waits for the fence. */
+static void fence_late(struct work_struct *work)
+{
+	struct test_fence *fence = container_of(to_delayed_work(work), struct test_fence, late);
+
+	dma_fence_signal(&fence->base);
+}
+
 static struct dma_fence *fence_alloc(void)
 {
 	struct test_fence *fence = kzalloc(sizeof(*fence), GFP_KERNEL);
@@ -48,6 +67,7 @@ static struct dma_fence *fence_alloc(void)
 		return NULL;
 	__module_get(THIS_MODULE);
 	spin_lock_init(&fence->lock);
+	INIT_DELAYED_WORK(&fence->late, fence_late);
 	dma_fence_init(&fence->base, &fence_ops, &fence->lock,
 		       dma_fence_context_alloc(1), 1);
 	return &fence->base;
@@ -55,13 +75,18 @@ static struct dma_fence *fence_alloc(void)
 
 int fence_new(struct test_file *file, struct barter_test_fence __user *arg)
 {
-	struct barter_test_fence req = {};
+	struct barter_test_fence req;
 	struct dma_fence *fence;
 	struct sync_file *sync;
 	int ret;
 
 	lockdep_assert_held(&file->lock);
 
+	if (copy_from_user(&req, arg, sizeof(req)))
+		return -EFAULT;
+	if (req.signal_ms > FENCE_MS_MAX)
+		return -EINVAL;
+	req.out_id = 0;
 	while (file->fences[req.out_id])
 		if (++req.out_id == BARTER_TEST_FENCES)
 			return -ENOSPC;
@@ -82,6 +107,8 @@ int fence_new(struct test_file *file, struct barter_test_fence __user *arg)
 
 	fd_install(req.out_fd, sync->file);
 	file->fences[req.out_id] = fence;
+	if (req.signal_ms)
+		schedule_delayed_work(&to_test_fence(fence)->late, msecs_to_jiffies(req.signal_ms));
 	return 0;
 
 err_put_sync:
@@ -107,6 +134,7 @@ int fence_signal(struct test_file *file, u32 id)
 	if (!fence)
 		return -ENOENT;
 	file->fences[id] = NULL;
+	cancel_delayed_work_sync(&to_test_fence(fence)->late);
 	dma_fence_signal(fence);
 	dma_fence_put(fence);
 	return 0;

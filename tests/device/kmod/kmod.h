@@ -30,7 +30,8 @@ struct importer;
  * @node: in the list of all, under test_files_lock
  * @lock: protects what follows
  * @importers: by id, NULL where free
- * @fences: by id, NULL where free; each with a reference
+ * @fences: by id, NULL where free; each with a reference, which the work that signals it late
+ *	relies on
  *
  * An importer that is freed leaves @importers under @lock, so STAT, which does
  * not wait for @lock, uses rcu.

@@ -127,7 +127,12 @@ struct barter_test_stat tester_stat(int t, int id)
 
 int tester_fence(int t, int *fd)
 {
-	struct barter_test_fence fence;
+	return tester_fence_for(t, fd, 0);
+}
+
+int tester_fence_for(int t, int *fd, uint32_t ms)
+{
+	struct barter_test_fence fence = { .signal_ms = ms };
 	int ret = call(t, BARTER_TEST_IOC_FENCE_NEW, (uintptr_t)&fence);
 
 	if (ret)

@@ -27,6 +27,8 @@ int tester_letgo(int t, int id);
 struct barter_test_stat tester_stat(int t, int id);
 /* A fence that is not signalled, and its sync_file in @fd; its id. */
 int tester_fence(int t, int *fd);
+/* The same, which is signalled by itself after so long; 0: it is not. */
+int tester_fence_for(int t, int *fd, uint32_t ms);
 int tester_signal(int t, int id);
 /* What our page table has at @p. */
 int tester_page(int t, const volatile void *p, struct barter_test_page *page);
