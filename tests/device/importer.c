@@ -10,13 +10,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "lib/cause.h"
 #include "lib/fixture.h"
 #include "lib/tester.h"
 
-static int t, fd;
+static int t, fd, go[2];
 
 static bool start(uint64_t length)
 {
@@ -429,6 +431,72 @@ static void attach_to_the_dead(void)
 	finish();
 }
 
+/*
+ * The importers' file is closed while their device's driver goes: nothing of them stays
+ * mapped, which DMA API debugging would say. Whoever closes it has little of the CPUs, so that
+ * the driver goes meanwhile.
+ */
+static int close_slowly(void *arg)
+{
+	char byte;
+
+	(void)arg;
+	setpriority(PRIO_PROCESS, 0, 19);
+	if (read(go[0], &byte, 1) != 1)
+		return 1;
+	return close(t) ? 1 : 0;
+}
+
+static int keep_busy(void *arg)
+{
+	int64_t end = now_ms() + 400;
+
+	(void)arg;
+	while (now_ms() < end)
+		;
+	return 0;
+}
+
+static bool map_all(const int *dmabufs)
+{
+	for (unsigned int i = 0; i < BARTER_TEST_IMPORTERS; i++) {
+		int id = tester_attach(t, dmabufs[i], 0);
+
+		if (id < 0 || tester_map(t, id, 0, NULL))
+			return false;
+	}
+	return true;
+}
+
+static void closed_while_unbound(void)
+{
+	int dmabufs[BARTER_TEST_IMPORTERS];
+	pid_t closer, busy[2];
+
+	for (unsigned int i = 0; i < BARTER_TEST_IMPORTERS; i++)
+		dmabufs[i] = tester_foreign();
+	need(!pipe(go), "a pipe");
+	for (unsigned int round = 0; round < 8; round++) {
+		t = tester_open();
+		need(map_all(dmabufs), "importers");
+		closer = spawn(close_slowly, NULL);
+		close(t);
+		busy[0] = spawn(keep_busy, NULL);
+		busy[1] = spawn(keep_busy, NULL);
+		need(write(go[1], "", 1) == 1, "go");
+		usleep(round * 15000);
+		is_errno(pci_unbind(edu_bdf()), 0, "unbind");
+		is(reap(closer, 10000), 0, "close");
+		reap(busy[0], 10000);
+		reap(busy[1], 10000);
+		is_errno(pci_bind(edu_bdf(), "barter-dma"), 0, "bind again");
+	}
+	close(go[0]);
+	close(go[1]);
+	for (unsigned int i = 0; i < BARTER_TEST_IMPORTERS; i++)
+		close(dmabufs[i]);
+}
+
 int main(void)
 {
 	fixture_open();
@@ -445,5 +513,6 @@ int main(void)
 	CASE(fence_and_kill);
 	CASE(fence_of_another_buffer);
 	CASE(attach_to_the_dead);
+	CASE(closed_while_unbound);
 	return tap_done();
 }

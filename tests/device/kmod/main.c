@@ -41,14 +41,15 @@ static int test_release(struct inode *inode, struct file *filp)
 {
 	struct test_file *file = filp->private_data;
 
-	mutex_lock(&test_files_lock);
-	list_del(&file->node);
-	mutex_unlock(&test_files_lock);
-
+	/* Who takes a driver away meanwhile finds the file, and waits until this is done. */
 	mutex_lock(&file->lock);
 	importer_detach_all(file, NULL);
 	fence_signal_all(file);
 	mutex_unlock(&file->lock);
+
+	mutex_lock(&test_files_lock);
+	list_del(&file->node);
+	mutex_unlock(&test_files_lock);
 	mutex_destroy(&file->lock);
 	kfree(file);
 	return 0;
