@@ -14,6 +14,7 @@
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 #include <linux/nospec.h>
+#include <linux/notifier.h>
 #include <linux/pci.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
@@ -277,21 +278,54 @@ err_put:
 	return ret;
 }
 
+/* It leaves the table when it has ended, so that typed_bus_notify() finds it until then. */
 static int typed_detach(u32 id)
 {
-	struct typed *t = NULL;
+	struct typed *t = typed_get(id);
+	bool ours;
 	int ret;
 
-	mutex_lock(&typed_lock);
-	if (id < TYPED_ATTACHMENTS)
-		swap(t, table[array_index_nospec(id, TYPED_ATTACHMENTS)]);
-	mutex_unlock(&typed_lock);
 	if (!t)
 		return -ENOENT;
+	id = array_index_nospec(id, TYPED_ATTACHMENTS);
 	ret = typed_end(t);
+	mutex_lock(&typed_lock);
+	ours = table[id] == t;
+	if (ours)
+		table[id] = NULL;
+	mutex_unlock(&typed_lock);
+	if (ours)
+		typed_put(t);
 	typed_put(t);
-	return ret;
+	return ours ? ret : -ENOENT;
 }
+
+/*
+ * Mappings of the DMA API go with the device, or with its driver if it has one. New ones need
+ * the device_lock, which is held by who takes the driver away.
+ */
+static int typed_bus_notify(struct notifier_block *nb, unsigned long action, void *data)
+{
+	if (action != BUS_NOTIFY_DEL_DEVICE && action != BUS_NOTIFY_UNBIND_DRIVER)
+		return NOTIFY_DONE;
+	for (u32 id = 0; id < TYPED_ATTACHMENTS; id++) {
+		struct typed *t = typed_get(id);
+
+		if (!t)
+			continue;
+		if (t->dev == data) {
+			dma_resv_lock(t->dmabuf->resv, NULL);
+			typed_drop_sgt(t);
+			dma_resv_unlock(t->dmabuf->resv);
+		}
+		typed_put(t);
+	}
+	return NOTIFY_OK;
+}
+
+static struct notifier_block typed_bus_block = {
+	.notifier_call = typed_bus_notify,
+};
 
 /* ---- calls ---- */
 
@@ -522,7 +556,14 @@ static struct miscdevice typed_misc = {
 
 static int __init typed_init(void)
 {
-	return misc_register(&typed_misc);
+	int ret = bus_register_notifier(&pci_bus_type, &typed_bus_block);
+
+	if (ret)
+		return ret;
+	ret = misc_register(&typed_misc);
+	if (ret)
+		bus_unregister_notifier(&pci_bus_type, &typed_bus_block);
+	return ret;
 }
 module_init(typed_init);
 
@@ -531,6 +572,7 @@ static void __exit typed_exit(void)
 {
 	misc_deregister(&typed_misc);
 	typed_end_all(true);
+	bus_unregister_notifier(&pci_bus_type, &typed_bus_block);
 }
 module_exit(typed_exit);
 

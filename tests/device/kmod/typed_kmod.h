@@ -74,9 +74,10 @@ struct typed *typed_get(u32 id);
 void typed_put(struct typed *t);
 struct pci_dev *typed_pdev(const struct typed_bdf *bdf);
 
-/* typed_map.c; the dma_resv is held by drop_one and drop_all, and taken by map */
+/* typed_map.c; the dma_resv is held by all drop_*, and taken by map */
 void typed_drop_one(struct typed *t, struct typed_one *one);
 void typed_drop_all(struct typed *t);
+void typed_drop_sgt(struct typed *t);
 int typed_map(struct typed *t, struct typed_map *req);
 
 /* typed_domain.c */

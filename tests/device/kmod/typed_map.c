@@ -37,6 +37,29 @@ void typed_drop_all(struct typed *t)
 		typed_drop_one(t, &t->maps[i]);
 }
 
+/* Not these of other types, which no driver of the device's owns. */
+void typed_drop_sgt(struct typed *t)
+{
+	for (u32 i = 0; t->attach && i < TYPED_MAPS; i++)
+		if (t->maps[i].sgt)
+			typed_drop_one(t, &t->maps[i]);
+}
+
+/* Under the device_lock, so that no driver goes meanwhile: see typed_bus_notify(). */
+static int map_sgt(struct typed *t, struct typed_one *one)
+{
+	struct sg_table *sgt;
+
+	if (t->dev && !device_trylock(t->dev))
+		return -EBUSY;
+	sgt = dma_buf_map_attachment(t->attach, DMA_BIDIRECTIONAL);
+	if (!IS_ERR(sgt))
+		WRITE_ONCE(one->sgt, sgt);
+	if (t->dev)
+		device_unlock(t->dev);
+	return PTR_ERR_OR_ZERO(sgt);
+}
+
 static void describe_bar(const struct barter_pci_bar_map *map,
 			 struct typed_map *req)
 {
@@ -88,16 +111,11 @@ static int map_type(struct typed *t, struct typed_one *one,
 {
 	const struct barter_pci_bar_map *bar;
 	const struct fabric_map *fabric;
-	struct sg_table *sgt;
 
 	one->type = req->type;
 	switch (req->type) {
 	case TYPED_SGT:
-		sgt = dma_buf_map_attachment(t->attach, DMA_BIDIRECTIONAL);
-		if (IS_ERR(sgt))
-			return PTR_ERR(sgt);
-		WRITE_ONCE(one->sgt, sgt);
-		return 0;
+		return map_sgt(t, one);
 	case TYPED_PCI_BAR:
 		bar = barter_pci_bar_map(t->attach);
 		if (IS_ERR(bar))
