@@ -369,11 +369,13 @@ static long c_edu_import(struct thread *t, const uint64_t *a)
 	struct barter_dma_import arg = {
 		.size = (uint32_t)size_of(a[2], sizeof(arg)),
 		.flags = (uint32_t)a[3],
-		.dmabuf_fd = fd_get(a[1]),
+		.dmabuf_fd = buf_own(a[1]),
 	};
+	long ret = RESULT(
+		ioctl(fd_get(a[0]), BARTER_DMA_IOC_IMPORT, place(t, a[4], &arg, sizeof(arg))));
 
-	return RESULT(ioctl(fd_get(a[0]), BARTER_DMA_IOC_IMPORT,
-			    place(t, a[4], &arg, sizeof(arg))));
+	close(arg.dmabuf_fd);
+	return ret;
 }
 
 /* A transfer takes 100 ms at least, so mostly a small one. */
@@ -417,12 +419,13 @@ static long c_test(struct thread *t, const uint64_t *a)
 static long c_test_attach(struct thread *t, const uint64_t *a)
 {
 	struct barter_test_attach arg = {
-		.dmabuf_fd = fd_get(a[1]),
+		.dmabuf_fd = buf_own(a[1]),
 		.flags = (uint32_t)a[2] & 0x1f,
 		.dma_bits = a[3] < 240 ? 0 : (uint16_t)(20 + a[3] % 45),
 		.max_segment = a[3] < 200 ? 0 : 1u << a[3] % 32,
 		.delay_ms = (uint32_t)(a[4] % MAX_MS),
 	};
+	long ret;
 
 	/* By itself after a while, as in c_import(). */
 	if (arg.flags & BARTER_TEST_F_STUCK && !(arg.flags & BARTER_TEST_F_SLOW)) {
@@ -433,8 +436,9 @@ static long c_test_attach(struct thread *t, const uint64_t *a)
 	if (!(arg.flags & BARTER_TEST_F_PLATFORM))
 		parse_bdf(a[5] % 16 < 8 ? a[5] % 8 : 7, &arg.domain, &arg.bus,
 			  &arg.devfn);
-	return RESULT(ioctl(fd_get(a[0]), BARTER_TEST_IOC_ATTACH,
-			    place(t, 0, &arg, sizeof(arg))));
+	ret = RESULT(ioctl(fd_get(a[0]), BARTER_TEST_IOC_ATTACH, place(t, 0, &arg, sizeof(arg))));
+	close(arg.dmabuf_fd);
+	return ret;
 }
 
 static long c_test_map(struct thread *t, const uint64_t *a)
@@ -456,7 +460,7 @@ static long c_import(struct thread *t, const uint64_t *a)
 	 * call ends that, as all may wait: for a reset that waits for this importer.
 	 */
 	struct barter_test_attach arg = {
-		.dmabuf_fd = fd_get(a[0]),
+		.dmabuf_fd = buf_own(a[0]),
 		.flags = how < 5 ? 0 : BARTER_TEST_F_SLOW,
 		.delay_ms = how == 7 ? STUCK_MS : (uint32_t)(a[2] % MAX_MS),
 	};
@@ -467,6 +471,7 @@ static long c_import(struct thread *t, const uint64_t *a)
 	(void)t;
 	parse_bdf(7, &arg.domain, &arg.bus, &arg.devfn);
 	ret = RESULT(ioctl(fd, BARTER_TEST_IOC_ATTACH, &arg));
+	close(arg.dmabuf_fd);
 	map.id = arg.out_id;
 	if (!ret && a[1] >= 240)
 		ioctl(fd, BARTER_TEST_IOC_PIN, map.id);
@@ -480,7 +485,8 @@ static long c_import(struct thread *t, const uint64_t *a)
 static long c_edu_use(struct thread *t, const uint64_t *a)
 {
 	struct barter_dma_import import = {
-		.size = sizeof(import), .dmabuf_fd = fd_get(a[0]),
+		.size = sizeof(import),
+		.dmabuf_fd = buf_own(a[0]),
 	};
 	struct barter_dma_copy copy = {
 		.size = sizeof(copy), .length = 8, .user = (uintptr_t)t->area,
@@ -489,6 +495,7 @@ static long c_edu_use(struct thread *t, const uint64_t *a)
 	int fd = open("/dev/barter-dma0", O_RDWR | O_CLOEXEC);
 	long ret = RESULT(ioctl(fd, BARTER_DMA_IOC_IMPORT, &import));
 
+	close(import.dmabuf_fd);
 	if (!ret && a[1] & 2)
 		ret = RESULT(ioctl(fd, BARTER_DMA_IOC_COPY, &copy));
 	return fd_put(K_EDU, fd) < 0 ? -errno : ret;

@@ -9,8 +9,9 @@
  * leaks a list (M2), which kmemleak sees; a map of two ranges fails, and the kernel warns
  * (N1, N2); and a revoke waits for importers and fences in a way that nobody can kill, with
  * locks held (B17). iommufd has none of that. So native buffers go to iommufd and to
- * dma-buf's own calls, but to nobody else who may map them: fd_get() has none. And none gets
- * a fence of the test module's.
+ * dma-buf's own calls, but to nobody else who may map them: fd_get() has none, and buf_own()
+ * looks once more, as the number may be another file's by now. And none gets a fence of the
+ * test module's.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -91,6 +92,18 @@ long buf_put(int fd)
 	high = fcntl(fd, F_DUPFD_CLOEXEC, NATIVE_FD);
 	close(fd);
 	return fd_put(K_NATIVE, high);
+}
+
+int buf_own(uint64_t arg)
+{
+	int fd = fcntl(fd_get(arg), F_DUPFD_CLOEXEC, 0);
+
+	if (fd >= 0 && has_exporter && is_native(fd)) {
+		close(fd);
+		errno = EBUSY;
+		return -1;
+	}
+	return fd;
 }
 
 /* ---- native buffers ---- */

@@ -288,7 +288,6 @@ static long c_register(struct thread *t, const uint64_t *a)
 static long attach(uint64_t buf, uint32_t slot, uint32_t flags, uint64_t how, uint64_t ms)
 {
 	struct typed_attach req = {
-		.fd = fd_get(buf),
 		.slot = slot,
 		.flags = flags,
 		.delay_ms = (uint32_t)(ms % MAX_MS),
@@ -297,6 +296,7 @@ static long attach(uint64_t buf, uint32_t slot, uint32_t flags, uint64_t how, ui
 				how % 16 == 3 ? -ENXIO :
 						0,
 	};
+	long ret;
 
 	if (importer < 0)
 		return -ENODEV;
@@ -304,10 +304,12 @@ static long attach(uint64_t buf, uint32_t slot, uint32_t flags, uint64_t how, ui
 		req.bdf = typed_bdf(pf_bdf ?: edu_name);
 	else
 		req.bdf = typed_bdf(spare && how & 16 ? spare : edu_name);
-	if (ioctl(importer, TYPED_IOC_ATTACH, &req))
-		return -errno;
-	latest_id = req.out_id;
-	return 0;
+	req.fd = buf_own(buf);
+	ret = RESULT(ioctl(importer, TYPED_IOC_ATTACH, &req));
+	close(req.fd);
+	if (!ret)
+		latest_id = req.out_id;
+	return ret;
 }
 
 static long c_attach(struct thread *t, const uint64_t *a)
@@ -439,8 +441,12 @@ static long c_page(struct thread *t, const uint64_t *a)
 
 static long c_lookalike(struct thread *t, const uint64_t *a)
 {
+	int fd = buf_own(a[0]);
+	long ret = fd_put(K_BUF, ioctl(importer, TYPED_IOC_LOOKALIKE, (unsigned long)fd));
+
 	(void)t;
-	return fd_put(K_BUF, ioctl(importer, TYPED_IOC_LOOKALIKE, (unsigned long)fd_get(a[0])));
+	close(fd);
+	return ret;
 }
 
 const struct call_type typed_calls[] = {

@@ -252,6 +252,11 @@ long fd_put(enum fd_kind kind, int fd);
 /* The same for a buffer of feature 11, whoever has made it. */
 long buf_put(int fd);
 /*
+ * A number of the caller's own, to be closed: for calls that attach. It stays the file that it
+ * is, which is no native buffer, as one that fd_get() has given may be by now.
+ */
+int buf_own(uint64_t arg);
+/*
  * Where numbers of native buffers begin, above all others: one that was closed while a call
  * was on its way does not become theirs.
  */
