@@ -272,11 +272,17 @@ void drop_kept(struct thread *t)
 static long keep(struct thread *t, int buf)
 {
 	int fd = fcntl(buf, F_DUPFD_CLOEXEC, 0);
+	struct barter_info info;
 	uint32_t v;
 	void *p;
 
 	if (fd < 0)
 		return -errno;
+	/* By chance a device, which could not be taken from its driver then. */
+	if (buf_info(fd, &info)) {
+		close(fd);
+		return -EBADF;
+	}
 	p = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, 0);
 	if (p == MAP_FAILED) {
 		close(fd);

@@ -36,6 +36,7 @@
 
 #define ARENA		((uint8_t *)0x100000000000ul)
 #define DRAIN_MS	5000
+#define TELL_MS		20000
 
 struct device devs[NR_DEVS];
 unsigned int nr_devs;
@@ -323,20 +324,62 @@ void world_awake(uint64_t which)
 	pwrite(fd, &command, sizeof(command), (off_t)(CONFIG + PCI_COMMAND));
 }
 
+static bool is_vfios(int fd)
+{
+	char path[64], to[256];
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	n = readlink(path, to, sizeof(to) - 1);
+	to[n > 0 ? n : 0] = 0;
+	return strstr(to, "vfio");
+}
+
+/* What keeps the device for so long that the kernel will say so before long. */
+static void tell_holders(void)
+{
+	char line[512];
+	FILE *maps = fopen("/proc/self/maps", "re");
+
+	for (int fd = 0; fd < MAX_FD; fd++)
+		if (is_vfios(fd))
+			diag("%d is a file of VFIO's", fd);
+	while (maps && fgets(line, sizeof(line), maps))
+		if (strstr(line, "vfio"))
+			diag("mapped: %s", line);
+	if (maps)
+		fclose(maps);
+}
+
+static bool is_to_go(unsigned int kind, int fd, bool all)
+{
+	if (!all)
+		return keeps_device(kind);
+	/* Those from world_init() stay. */
+	if (kind == K_OTHER)
+		return is_vfios(fd);
+	return kind != K_TEST || !is_test(fd);
+}
+
 /*
  * If it takes long, one of ours may have become another's: a dup of a number that was
- * closed and opened again is where the first one belongs.
+ * closed and opened again is where the first one belongs, or its mapping.
  */
 static void drain(void)
 {
 	int64_t since = draining; /* may end meanwhile */
-	bool all = since && now_ms() - since > DRAIN_MS;
+	int64_t ms = since ? now_ms() - since : 0;
+	static int64_t told;
 
-	for (unsigned int kind = 0; kind < K_OTHER; kind++)
+	for (unsigned int kind = 0; kind < NR_KINDS; kind++)
 		for (unsigned int i = 0; i < NR_FDS; i++)
-			if (all ? kind != K_TEST || !is_test(fds[kind][i]) : keeps_device(kind))
+			if (is_to_go(kind, fds[kind][i], ms > DRAIN_MS))
 				take_out(kind, i);
-	reserve(0, DEV_SLOTS);
+	reserve(0, ms > DRAIN_MS ? NR_SLOTS : DEV_SLOTS);
+	if (ms > TELL_MS && told != since) {
+		told = since;
+		tell_holders();
+	}
 }
 
 static int give_to_lender(const struct device *d)
