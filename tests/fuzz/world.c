@@ -324,15 +324,21 @@ void world_awake(uint64_t which)
 	pwrite(fd, &command, sizeof(command), (off_t)(CONFIG + PCI_COMMAND));
 }
 
-static bool is_vfios(int fd)
+/* A device's, group's or container's file; buffers, whose names tell the driver, keep nothing. */
+static bool is_vfios(const char *name)
 {
-	char path[64], to[256];
+	return strstr(name, "vfio") && !strstr(name, "/dmabuf:");
+}
+
+static const char *name_of(int fd, char *name, size_t size)
+{
+	char path[64];
 	ssize_t n;
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	n = readlink(path, to, sizeof(to) - 1);
-	to[n > 0 ? n : 0] = 0;
-	return strstr(to, "vfio");
+	n = readlink(path, name, size - 1);
+	name[n > 0 ? n : 0] = 0;
+	return name;
 }
 
 /* What keeps the device for so long that the kernel will say so before long. */
@@ -342,10 +348,10 @@ static void tell_holders(void)
 	FILE *maps = fopen("/proc/self/maps", "re");
 
 	for (int fd = 0; fd < MAX_FD; fd++)
-		if (is_vfios(fd))
-			diag("%d is a file of VFIO's", fd);
+		if (is_vfios(name_of(fd, line, sizeof(line))))
+			diag("open: %d, %s", fd, line);
 	while (maps && fgets(line, sizeof(line), maps))
-		if (strstr(line, "vfio"))
+		if (is_vfios(line))
 			diag("mapped: %s", line);
 	if (maps)
 		fclose(maps);
@@ -353,11 +359,13 @@ static void tell_holders(void)
 
 static bool is_to_go(unsigned int kind, int fd, bool all)
 {
+	char name[256];
+
 	if (!all)
 		return keeps_device(kind);
 	/* Those from world_init() stay. */
 	if (kind == K_OTHER)
-		return is_vfios(fd);
+		return is_vfios(name_of(fd, name, sizeof(name)));
 	return kind != K_TEST || !is_test(fd);
 }
 

@@ -37,7 +37,7 @@ void typed_drop_all(struct typed *t)
 		typed_drop_one(t, &t->maps[i]);
 }
 
-/* Not these of other types, which no driver of the device's owns. */
+/* Not those of other types, which no driver of the device's owns. */
 void typed_drop_sgt(struct typed *t)
 {
 	for (u32 i = 0; t->attach && i < TYPED_MAPS; i++)
